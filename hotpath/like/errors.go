@@ -1,0 +1,22 @@
+package like
+
+import "errors"
+
+// What the parts tell each other; api maps each to a status code once.
+var (
+	// ErrBadID: an item or user id is malformed.
+	ErrBadID = errors.New("malformed id")
+	// ErrBadVersion: not a log id.
+	ErrBadVersion = errors.New("malformed log id")
+	// ErrBadReceipt: not a receipt.
+	ErrBadReceipt = errors.New("malformed receipt")
+	// ErrBusy: a bounded queue or the log is full; nothing was applied.
+	ErrBusy = errors.New("too busy to accept this now")
+	// ErrUnavailable: a store that this needs does not answer; nothing was applied.
+	ErrUnavailable = errors.New("a store is unavailable")
+	// ErrUnknown: the op was sent and no answer came, so it may or may not have
+	// been applied. Repeating a desired state is safe; a toggle is not.
+	ErrUnknown = errors.New("the outcome is unknown")
+	// ErrNotFound: there is no such thing.
+	ErrNotFound = errors.New("not found")
+)
