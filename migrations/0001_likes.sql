@@ -87,25 +87,29 @@ CREATE TABLE notifications (
     seq       bigint UNIQUE,
     item_id   text COLLATE "C" NOT NULL,
     delta     bigint NOT NULL,
-    count     bigint NOT NULL DEFAULT 0,
+    count     bigint NOT NULL DEFAULT 0, -- of the ledger, at closing
     opened_at timestamptz NOT NULL DEFAULT now(),
-    closes_at timestamptz NOT NULL
+    closes_at timestamptz NOT NULL,      -- changes go on merging until somebody closes it
+    closed_at timestamptz,
+    CHECK ((seq IS NULL) = (closed_at IS NULL))
 );
 
 CREATE UNIQUE INDEX notifications_open ON notifications (item_id) WHERE seq IS NULL;
 CREATE INDEX notifications_closing ON notifications (closes_at) WHERE seq IS NULL;
 CREATE SEQUENCE notifications_seq;
 
--- One row per closed notification and receiver.
+-- One row per closed notification and receiver that was set at its closing.
 CREATE TABLE deliveries (
-    seq          bigint NOT NULL REFERENCES notifications (seq) ON DELETE CASCADE,
-    receiver     text NOT NULL,
-    state        text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'exhausted')),
-    attempts     integer NOT NULL DEFAULT 0,
-    first_at     timestamptz, -- of the first attempt; the ladder counts from it
-    next_at      timestamptz NOT NULL DEFAULT now(),
-    last_error   text,
+    seq        bigint NOT NULL REFERENCES notifications (seq) ON DELETE CASCADE,
+    receiver   text COLLATE "C" NOT NULL,
+    state      text NOT NULL DEFAULT 'pending' CHECK (state IN ('pending', 'delivered', 'exhausted')),
+    attempts   integer NOT NULL DEFAULT 0,
+    first_at   timestamptz, -- of the first attempt; the ladder counts from it
+    -- when the next attempt may begin; while one is under way, when its claim
+    -- runs out and somebody else may repeat it
+    next_at    timestamptz NOT NULL DEFAULT now(),
+    last_error text,
     PRIMARY KEY (seq, receiver)
 );
 
-CREATE INDEX deliveries_due ON deliveries (next_at) WHERE state = 'pending';
+CREATE INDEX deliveries_due ON deliveries (receiver, next_at, seq) WHERE state = 'pending';
