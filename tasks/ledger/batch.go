@@ -1,0 +1,126 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/jackc/pgx/v5"
+
+	"plusone/hotpath/like"
+)
+
+// Batch is the transaction of one drain. It holds the shard's watermark row
+// locked until Commit or Rollback, so that one drain at a time moves a shard.
+// It is not safe for concurrent use.
+type Batch struct {
+	tx        pgx.Tx
+	shard     int
+	watermark like.Version
+}
+
+// Begin opens the transaction and locks the shard's watermark without waiting.
+// Errors: ErrLocked when another drain has it, like.ErrNotFound when the ledger
+// has no such shard, like.ErrUnavailable.
+func (l *Ledger) Begin(ctx context.Context, shard int) (*Batch, error) {
+	tx, err := l.pool.Begin(ctx)
+	if err != nil {
+		return nil, failed("begin a drain", err)
+	}
+	b := &Batch{tx: tx, shard: shard}
+	if err := b.lock(ctx); err != nil {
+		b.Rollback(ctx)
+		return nil, failed("lock shard "+strconv.Itoa(shard), err)
+	}
+	return b, nil
+}
+
+func (b *Batch) lock(ctx context.Context) error {
+	err := b.tx.QueryRow(ctx, `
+		SELECT version FROM watermarks WHERE shard = $1 FOR UPDATE SKIP LOCKED`,
+		b.shard).Scan(&b.watermark)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return err
+	}
+	var there bool
+	err = b.tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM watermarks WHERE shard = $1)`, b.shard).Scan(&there)
+	switch {
+	case err != nil:
+		return err
+	case there:
+		return ErrLocked
+	default:
+		return like.ErrNotFound
+	}
+}
+
+// Shard is the shard that b drains.
+func (b *Batch) Shard() int { return b.shard }
+
+// Watermark is the last version of the shard that the ledger had when b began.
+func (b *Batch) Watermark() like.Version { return b.watermark }
+
+// Liked reports what the ledger has of a pair, within this transaction. A pair
+// that is no valid text has no row.
+func (b *Batch) Liked(ctx context.Context, item, user string) (bool, error) {
+	if !isText(item) || !isText(user) {
+		return false, nil
+	}
+	var liked bool
+	err := b.tx.QueryRow(ctx, `
+		SELECT coalesce((SELECT liked FROM likes WHERE item_id = $1 AND user_id = $2), false)`,
+		item, user).Scan(&liked)
+	return liked, failed("read a pair", err)
+}
+
+// Advance says that every entry up to and including to is in this transaction.
+// A smaller version than the watermark changes nothing.
+func (b *Batch) Advance(ctx context.Context, to like.Version) error {
+	_, err := b.tx.Exec(ctx, `
+		UPDATE watermarks
+		   SET version = greatest(version, $2), floor = greatest(floor, $2), drained_at = now()
+		 WHERE shard = $1`, b.shard, to)
+	return failed("advance the watermark", err)
+}
+
+// DeadLetter keeps a change that the ledger refuses, with the reason. undone
+// says that Redis took it back. A change that is kept already stays as it is.
+// Ids that are no valid text are kept quoted the Go way, and long text is cut.
+func (b *Batch) DeadLetter(ctx context.Context, ch like.Change, undone bool, reason error) error {
+	_, err := b.tx.Exec(ctx, `
+		INSERT INTO dead_letters (shard, version, item_id, user_id, liked, undone, error)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		ON CONFLICT (shard, version, item_id, user_id) DO NOTHING`,
+		b.shard, ch.Version, storable(ch.Item, 1000), storable(ch.User, 1000), ch.Liked, undone,
+		storable(reason.Error(), 10000))
+	return failed("keep a dead letter", err)
+}
+
+// Commit ends the transaction. After an error the outcome is unknown: the next
+// Begin tells by its watermark. A repeat is harmless either way.
+func (b *Batch) Commit(ctx context.Context) error {
+	return failed("commit a drain", b.tx.Commit(ctx))
+}
+
+// Rollback ends the transaction without a trace; after Commit it does nothing.
+// When it cannot be sent, the connection is closed, which has the same effect.
+func (b *Batch) Rollback(ctx context.Context) {
+	_ = b.tx.Rollback(context.WithoutCancel(ctx))
+}
+
+// isText reports whether Postgres can hold s as text.
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// storable is s as text of at most about most bytes.
+func storable(s string, most int) string {
+	if !isText(s) {
+		s = strconv.Quote(s)
+	}
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return s
+}
