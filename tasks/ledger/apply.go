@@ -43,10 +43,10 @@ type Applied struct {
 
 // Apply writes rows and moves the counts of their items, all or nothing. rows
 // are sorted by Compare and name each pair once; a row that the ledger has with
-// the same or a higher version is skipped. After any error but
-// like.ErrUnavailable the transaction is as before the call and can go on.
+// the same or a higher version is skipped.
 //
-// Errors: ErrRefused when the data is to blame, like.ErrUnavailable.
+// Errors: ErrRefused when the data is to blame: the transaction is as before the
+// call and can go on. like.ErrUnavailable and others: only Rollback is left.
 func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 	if len(rows) == 0 {
 		return Applied{}, nil
@@ -56,14 +56,13 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 		return Applied{}, err
 	}
 	applied, err := b.apply(ctx, args)
+	if isRefusal(err) {
+		err = errors.Join(err, b.forget(ctx))
+	}
 	if err == nil {
 		err = b.recountNegative(ctx, applied.Deltas)
 	}
-	if err != nil {
-		_, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT apply`)
-		return Applied{}, failed(fmt.Sprintf("apply %d rows", len(rows)), errors.Join(err, undo))
-	}
-	return applied, nil
+	return applied, failed(fmt.Sprintf("apply %d rows", len(rows)), err)
 }
 
 // applySQL upserts rows and moves item_counts. $1–$4 are the columns of the
@@ -97,7 +96,7 @@ SELECT (SELECT count(*) FROM moved), d.item_id, d.delta::bigint, c.count
  ORDER BY d.item_id COLLATE "C"`
 
 // apply sends savepoint, statement and release in one round trip. After an
-// error the transaction waits for ROLLBACK TO SAVEPOINT.
+// error the transaction waits for forget.
 func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err error) {
 	var batch pgx.Batch
 	batch.Queue(`SAVEPOINT apply`)
@@ -105,7 +104,16 @@ func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err err
 		applied, err = readApplied(rows)
 		return err
 	})
+	batch.Queue(`RELEASE SAVEPOINT apply`)
 	return applied, b.tx.SendBatch(ctx, &batch).Close()
+}
+
+// forget takes the transaction back to where apply found it.
+func (b *Batch) forget(ctx context.Context) error {
+	var batch pgx.Batch
+	batch.Queue(`ROLLBACK TO SAVEPOINT apply`)
+	batch.Queue(`RELEASE SAVEPOINT apply`)
+	return b.tx.SendBatch(ctx, &batch).Close()
 }
 
 func readApplied(rows pgx.Rows) (a Applied, err error) {
@@ -143,7 +151,7 @@ func (b *Batch) recountNegative(ctx context.Context, deltas []Delta) error {
 				  FROM recounted
 			)
 			SELECT count FROM recounted`,
-			d.Item, b.shard, fmt.Sprint(d.Count-d.Delta)).Scan(&deltas[i].Count)
+			d.Item, b.shard, fmt.Sprint(d.Count)).Scan(&deltas[i].Count)
 		if err != nil {
 			return fmt.Errorf("recount %q: %w", d.Item, err)
 		}

@@ -1,0 +1,159 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"plusone/hotpath/like"
+)
+
+// Delivery is one notification on its way to one receiver. Attempts counts those
+// that have ended, so it is also the number of the next one, from zero.
+type Delivery struct {
+	Seq      int64
+	Receiver string
+	State    string // pending, delivered or exhausted
+	Attempts int
+	FirstAt  time.Time // of the first attempt; zero before it
+	NextAt   time.Time // when the next attempt may begin; while one runs, when its claim ends
+	Error    string    // of the last attempt that failed
+}
+
+// Delivery returns where the delivery of seq to receiver stands; the error wraps
+// like.ErrNotFound when there is none.
+func (l *Ledger) Delivery(ctx context.Context, seq int64, receiver string) (Delivery, error) {
+	d := Delivery{Seq: seq, Receiver: receiver}
+	var first *time.Time
+	err := l.pool.QueryRow(ctx, `
+		SELECT state, attempts, first_at, next_at, coalesce(last_error, '')
+		FROM deliveries WHERE seq = $1 AND receiver = $2`, seq, receiver).
+		Scan(&d.State, &d.Attempts, &first, &d.NextAt, &d.Error)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return Delivery{}, fmt.Errorf("delivery of %d to %s: %w", seq, receiver, like.ErrNotFound)
+	case err != nil:
+		return Delivery{}, fmt.Errorf("delivery of %d to %s: %w", seq, receiver, err)
+	case first != nil:
+		d.FirstAt = *first
+	}
+	return d, nil
+}
+
+// DueDeliveries returns the deliveries whose next attempt may begin, at most
+// most[i] of receivers[i], the longest waiting first. Only Seq, Receiver and
+// Attempts are set.
+func (l *Ledger) DueDeliveries(ctx context.Context, receivers []string, most []int) ([]Delivery, error) {
+	rows, err := l.pool.Query(ctx, `
+		SELECT d.seq, r.receiver, d.attempts
+		FROM unnest($1::text[], $2::int[]) AS r (receiver, most)
+		CROSS JOIN LATERAL (
+			SELECT seq, attempts FROM deliveries
+			WHERE receiver = r.receiver AND state = 'pending' AND next_at <= now()
+			ORDER BY next_at, seq
+			LIMIT r.most
+		) d`, receivers, most)
+	if err != nil {
+		return nil, fmt.Errorf("read due deliveries: %w", err)
+	}
+	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Delivery, err error) {
+		err = row.Scan(&d.Seq, &d.Receiver, &d.Attempts)
+		return d, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read due deliveries: %w", err)
+	}
+	return due, nil
+}
+
+// ClaimDelivery takes attempt for the caller, for the time of lease, and returns
+// what to send. It is false when the attempt isn't due: somebody else is at it,
+// or it has been recorded. A claimant that dies leaves the attempt to whoever
+// comes after the lease: a receiver may be told twice, never not at all.
+func (l *Ledger) ClaimDelivery(ctx context.Context, seq int64, receiver string, attempt int, lease time.Duration) (like.Notification, bool, error) {
+	var n like.Notification
+	err := l.pool.QueryRow(ctx, `
+		WITH claimed AS (
+			UPDATE deliveries
+			SET next_at = now() + $4::interval, first_at = coalesce(first_at, now())
+			WHERE seq = $1 AND receiver = $2 AND attempts = $3 AND state = 'pending' AND next_at <= now()
+			RETURNING seq
+		)
+		SELECT n.seq, n.id, n.item_id, n.count, n.delta, n.opened_at, n.closed_at
+		FROM notifications n JOIN claimed USING (seq)`, seq, receiver, attempt, lease).
+		Scan(&n.Seq, &n.ID, &n.Item, &n.Count, &n.Delta, &n.From, &n.To)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return n, false, nil
+	case err != nil:
+		return n, false, fmt.Errorf("claim delivery of %d to %s: %w", seq, receiver, err)
+	}
+	return n, true, nil
+}
+
+// Delivered records that attempt succeeded, even when its claim has run out
+// meanwhile: the receiver knows. It reports whether this was news.
+func (l *Ledger) Delivered(ctx context.Context, seq int64, receiver string, attempt int) (bool, error) {
+	tag, err := l.pool.Exec(ctx, `
+		UPDATE deliveries
+		SET state = 'delivered', attempts = greatest(attempts, $3::int + 1), last_error = NULL
+		WHERE seq = $1 AND receiver = $2 AND state <> 'delivered'`, seq, receiver, attempt)
+	if err != nil {
+		return false, fmt.Errorf("record delivery of %d to %s: %w", seq, receiver, err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// Again says when a failed delivery is tried again.
+type Again struct {
+	After   time.Duration // this long after the first attempt
+	Gap     time.Duration // this long from now instead, when that has passed already
+	AtLeast time.Duration // but not sooner than this from now
+}
+
+// Failed records that attempt failed because of why. With again nil the delivery
+// is exhausted. It reports whether this was news: an attempt counts once,
+// however often it is recorded.
+func (l *Ledger) Failed(ctx context.Context, seq int64, receiver string, attempt int, why error, again *Again) (bool, error) {
+	state, next := "pending", again
+	if again == nil {
+		state, next = "exhausted", new(Again)
+	}
+	// The Gap keeps a ladder from bursting whose rungs went by while nobody
+	// was there to climb it.
+	tag, err := l.pool.Exec(ctx, `
+		UPDATE deliveries
+		SET state = $4, attempts = attempts + 1, last_error = $5,
+		    next_at = greatest(
+		        CASE WHEN first_at + $6::interval > now() THEN first_at + $6 ELSE now() + $7::interval END,
+		        now() + $8::interval)
+		WHERE seq = $1 AND receiver = $2 AND attempts = $3 AND state = 'pending'`,
+		seq, receiver, attempt, state, brief(why), next.After, next.Gap, next.AtLeast)
+	if err != nil {
+		return false, fmt.Errorf("record failure of %d to %s: %w", seq, receiver, err)
+	}
+	return tag.RowsAffected() == 1, nil
+}
+
+// brief is an error's text as a text column takes it: valid, without NULs, 500
+// bytes at most. What a receiver says is not to be trusted with that.
+func brief(err error) string {
+	s := strings.ReplaceAll(err.Error(), "\x00", "")
+	return strings.ToValidUTF8(s[:min(len(s), 500)], "")
+}
+
+// PendingDeliveries counts the deliveries that are neither delivered nor
+// exhausted, up to most, which bounds the cost of asking.
+func (l *Ledger) PendingDeliveries(ctx context.Context, most int) (int64, error) {
+	var n int64
+	err := l.pool.QueryRow(ctx, `
+		SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'pending' LIMIT $1) d`, most).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count pending deliveries: %w", err)
+	}
+	return n, nil
+}
