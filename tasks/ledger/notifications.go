@@ -2,7 +2,7 @@ package ledger
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,8 +25,8 @@ const closingLock = 0x706c7573_6e746679 // "plusntfy"
 // deltas changed: it opens one window per item, or merges into the open one. A
 // net change of zero is a change too. An item may occur more than once.
 //
-// After an error the likes of the batch may still be committed: the fold has
-// been undone alone, and only the news of these changes is lost.
+// After an error the fold alone has been undone: the batch may go on and commit
+// its likes, and only the news of these changes is lost.
 func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window time.Duration) error {
 	if len(deltas) == 0 {
 		return nil
@@ -49,13 +49,11 @@ func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window ti
 		items, sums, window)
 	q.Queue(`RELEASE SAVEPOINT fold`)
 	err := b.tx.SendBatch(ctx, &q).Close()
-	if err == nil {
-		return nil
+	if err != nil {
+		_, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`)
+		err = errors.Join(err, undo)
 	}
-	if _, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`); undo != nil {
-		return fmt.Errorf("fold notifications: %w (and the batch is lost: %w)", err, undo)
-	}
-	return fmt.Errorf("fold notifications: %w", err)
+	return failed("fold notifications", err)
 }
 
 // CloseNotifications closes up to limit windows that have run out, oldest
@@ -63,8 +61,8 @@ func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window ti
 // and one pending delivery per receiver. It returns how many it closed; fewer
 // than limit means that no more are due (or that a drain holds them: next time).
 func (l *Ledger) CloseNotifications(ctx context.Context, receivers []string, limit int) (int, error) {
-	var closed int
-	err := pgx.BeginFunc(ctx, l.pool, func(tx pgx.Tx) error {
+	closed := 0
+	err := l.inTx(ctx, "close notifications", func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(closingLock)); err != nil {
 			return err
 		}
@@ -76,7 +74,7 @@ func (l *Ledger) CloseNotifications(ctx context.Context, receivers []string, lim
 		return closeWindows(ctx, tx, ids, receivers)
 	})
 	if err != nil {
-		return 0, fmt.Errorf("close notifications: %w", err)
+		return 0, err
 	}
 	return closed, nil
 }
@@ -137,13 +135,10 @@ func (l *Ledger) Notifications(ctx context.Context, after int64, limit int) ([]l
 		ORDER BY n.seq
 		LIMIT $2`, after, limit, Unaddressed)
 	if err != nil {
-		return nil, fmt.Errorf("read notifications: %w", err)
+		return nil, failed("read notifications", err)
 	}
 	notes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[like.Notification])
-	if err != nil {
-		return nil, fmt.Errorf("read notifications: %w", err)
-	}
-	return notes, nil
+	return notes, failed("read notifications", err)
 }
 
 // prunePage is how many notifications one statement of a prune looks at.
@@ -168,7 +163,7 @@ func (l *Ledger) PruneNotifications(ctx context.Context, olderThan time.Duration
 			SELECT (SELECT count(*) FROM gone), coalesce((SELECT max(seq) FROM page HAVING bool_and(old)), 0)`,
 			after, prunePage, olderThan).Scan(&n, &last)
 		if err != nil {
-			return removed, fmt.Errorf("prune notifications: %w", err)
+			return removed, failed("prune notifications", err)
 		}
 		removed += n
 		if last == 0 {

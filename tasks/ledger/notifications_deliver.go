@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -33,15 +32,13 @@ func (l *Ledger) Delivery(ctx context.Context, seq int64, receiver string) (Deli
 		SELECT state, attempts, first_at, next_at, coalesce(last_error, '')
 		FROM deliveries WHERE seq = $1 AND receiver = $2`, seq, receiver).
 		Scan(&d.State, &d.Attempts, &first, &d.NextAt, &d.Error)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return Delivery{}, fmt.Errorf("delivery of %d to %s: %w", seq, receiver, like.ErrNotFound)
-	case err != nil:
-		return Delivery{}, fmt.Errorf("delivery of %d to %s: %w", seq, receiver, err)
-	case first != nil:
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = like.ErrNotFound
+	}
+	if first != nil {
 		d.FirstAt = *first
 	}
-	return d, nil
+	return d, failed(fmt.Sprintf("read the delivery of %d to %s", seq, receiver), err)
 }
 
 // DueDeliveries returns the deliveries whose next attempt may begin, at most
@@ -58,16 +55,13 @@ func (l *Ledger) DueDeliveries(ctx context.Context, receivers []string, most []i
 			LIMIT r.most
 		) d`, receivers, most)
 	if err != nil {
-		return nil, fmt.Errorf("read due deliveries: %w", err)
+		return nil, failed("read due deliveries", err)
 	}
 	due, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (d Delivery, err error) {
 		err = row.Scan(&d.Seq, &d.Receiver, &d.Attempts)
 		return d, err
 	})
-	if err != nil {
-		return nil, fmt.Errorf("read due deliveries: %w", err)
-	}
-	return due, nil
+	return due, failed("read due deliveries", err)
 }
 
 // ClaimDelivery takes attempt for the caller, for the time of lease, and returns
@@ -86,13 +80,10 @@ func (l *Ledger) ClaimDelivery(ctx context.Context, seq int64, receiver string, 
 		SELECT n.seq, n.id, n.item_id, n.count, n.delta, n.opened_at, n.closed_at
 		FROM notifications n JOIN claimed USING (seq)`, seq, receiver, attempt, lease).
 		Scan(&n.Seq, &n.ID, &n.Item, &n.Count, &n.Delta, &n.From, &n.To)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
+	if errors.Is(err, pgx.ErrNoRows) {
 		return n, false, nil
-	case err != nil:
-		return n, false, fmt.Errorf("claim delivery of %d to %s: %w", seq, receiver, err)
 	}
-	return n, true, nil
+	return n, err == nil, failed(fmt.Sprintf("claim the delivery of %d to %s", seq, receiver), err)
 }
 
 // Delivered records that attempt succeeded, even when its claim has run out
@@ -102,10 +93,7 @@ func (l *Ledger) Delivered(ctx context.Context, seq int64, receiver string, atte
 		UPDATE deliveries
 		SET state = 'delivered', attempts = greatest(attempts, $3::int + 1), last_error = NULL
 		WHERE seq = $1 AND receiver = $2 AND state <> 'delivered'`, seq, receiver, attempt)
-	if err != nil {
-		return false, fmt.Errorf("record delivery of %d to %s: %w", seq, receiver, err)
-	}
-	return tag.RowsAffected() == 1, nil
+	return tag.RowsAffected() == 1, failed(fmt.Sprintf("record a delivery of %d to %s", seq, receiver), err)
 }
 
 // Again says when a failed delivery is tried again.
@@ -132,18 +120,8 @@ func (l *Ledger) Failed(ctx context.Context, seq int64, receiver string, attempt
 		        CASE WHEN first_at + $6::interval > now() THEN first_at + $6 ELSE now() + $7::interval END,
 		        now() + $8::interval)
 		WHERE seq = $1 AND receiver = $2 AND attempts = $3 AND state = 'pending'`,
-		seq, receiver, attempt, state, brief(why), next.After, next.Gap, next.AtLeast)
-	if err != nil {
-		return false, fmt.Errorf("record failure of %d to %s: %w", seq, receiver, err)
-	}
-	return tag.RowsAffected() == 1, nil
-}
-
-// brief is an error's text as a text column takes it: valid, without NULs, 500
-// bytes at most. What a receiver says is not to be trusted with that.
-func brief(err error) string {
-	s := strings.ReplaceAll(err.Error(), "\x00", "")
-	return strings.ToValidUTF8(s[:min(len(s), 500)], "")
+		seq, receiver, attempt, state, storable(why.Error(), 500), next.After, next.Gap, next.AtLeast)
+	return tag.RowsAffected() == 1, failed(fmt.Sprintf("record a failure of %d to %s", seq, receiver), err)
 }
 
 // PendingDeliveries counts the deliveries that are neither delivered nor
@@ -152,8 +130,5 @@ func (l *Ledger) PendingDeliveries(ctx context.Context, most int) (int64, error)
 	var n int64
 	err := l.pool.QueryRow(ctx, `
 		SELECT count(*) FROM (SELECT FROM deliveries WHERE state = 'pending' LIMIT $1) d`, most).Scan(&n)
-	if err != nil {
-		return 0, fmt.Errorf("count pending deliveries: %w", err)
-	}
-	return n, nil
+	return n, failed("count pending deliveries", err)
 }
