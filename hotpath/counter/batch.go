@@ -1,0 +1,162 @@
+package counter
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// batch is one call of like.lua: ops of one shard, grouped by item.
+type batch struct {
+	shard  int
+	names  *keys
+	keys   []string // as the script wants them
+	groups []group
+	at     map[string]int // item → its group
+	ops    int
+}
+
+// group is the ops on one item, in the order of their arrival.
+type group struct {
+	item  string
+	slots []*slot
+}
+
+func newBatch(shard int, names *keys) *batch {
+	return &batch{
+		shard: shard, names: names, at: make(map[string]int),
+		keys: []string{names.meta, names.counts, names.log},
+	}
+}
+
+func (b *batch) add(s *slot) {
+	i, ok := b.at[s.op.Item]
+	if !ok {
+		i = len(b.groups)
+		b.at[s.op.Item] = i
+		b.groups = append(b.groups, group{item: s.op.Item})
+		b.keys = append(b.keys, b.names.likers+s.op.Item)
+	}
+	b.groups[i].slots = append(b.groups[i].slots, s)
+	b.ops++
+}
+
+// letters spells a like.Want for the script.
+const letters = "01~"
+
+func (b *batch) args(opt Options) []any {
+	args := make([]any, 0, 2+2*len(b.groups)+b.ops)
+	args = append(args, opt.Shards, opt.MaxPending)
+	for i := range b.groups {
+		args = append(args, b.groups[i].item)
+	}
+	for i := range b.groups {
+		wants := make([]byte, len(b.groups[i].slots))
+		for j, s := range b.groups[i].slots {
+			wants[j] = letters[s.op.Want]
+		}
+		args = append(args, wants)
+	}
+	for i := range b.groups {
+		for _, s := range b.groups[i].slots {
+			args = append(args, s.op.User)
+		}
+	}
+	return args
+}
+
+func (b *batch) each(f func(*slot)) {
+	for i := range b.groups {
+		for _, s := range b.groups[i].slots {
+			f(s)
+		}
+	}
+}
+
+// settle answers a batch's ops, or sends them to the warmer.
+func (c *Counter) settle(b *batch, cmd *redis.Cmd) {
+	reply, err := cmd.Slice()
+	switch {
+	case errors.Is(err, errNewServer):
+		b.each(func(s *slot) { c.again(errand{kind: verify}, s) })
+	case err != nil:
+		err = sent(err)
+		b.each(func(s *slot) { s.fail(err) })
+	case len(reply) == 1 && reply[0] == "closed":
+		b.each(func(s *slot) { c.again(errand{kind: closed, shard: b.shard}, s) })
+	case len(reply) == 1 && reply[0] == "full":
+		err := fmt.Errorf("%w: the log of shard %d is full, the ledger lags behind", like.ErrBusy, b.shard)
+		b.each(func(s *slot) { s.fail(err) })
+	default:
+		c.answer(b, reply)
+	}
+}
+
+// answer reads {id, outcomes, start…} as like.lua tells it.
+func (c *Counter) answer(b *batch, reply []any) {
+	id, outcomes, ok := header(reply, b)
+	if !ok {
+		b.each(func(s *slot) { s.fail(fmt.Errorf("%w: redis answered %v", like.ErrUnknown, reply)) })
+		return
+	}
+	var receipt like.Receipt
+	if id != "" {
+		v, err := like.ParseVersion(id)
+		if err != nil {
+			b.each(func(s *slot) { s.fail(fmt.Errorf("%w: redis gave the log id %q", like.ErrUnknown, id)) })
+			return
+		}
+		receipt = like.Receipt{Shard: b.shard, Version: v}
+		c.opt.Changed(b.shard)
+	}
+	for i := range b.groups {
+		n := len(b.groups[i].slots)
+		start, _ := reply[2+i].(string)
+		c.answerGroup(&b.groups[i], outcomes[:n], start, receipt)
+		outcomes = outcomes[n:]
+	}
+}
+
+// answerGroup walks an item's count from start through its ops.
+func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) {
+	count, err := strconv.ParseInt(start, 10, 64)
+	for i, s := range g.slots {
+		res := like.Result{Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
+		switch outcomes[i] {
+		case 'c':
+			c.again(errand{kind: cold, shard: s.shard, item: g.item}, s)
+			continue
+		case 'e':
+			c.meter.refused.Inc()
+			s.fail(fmt.Errorf("%w: %s", like.ErrUnavailable, start))
+			continue
+		case '+':
+			count++
+			res.Changed = true
+		case '-':
+			count--
+			res.Changed = true
+		}
+		if res.Changed {
+			res.Receipt = receipt
+		}
+		if res.Count = count; err != nil {
+			res.Err = fmt.Errorf("%w: the stored count is %q", like.ErrUnknown, start)
+		}
+		s.settle(res)
+	}
+}
+
+// header checks a reply's shape: one outcome per op, one count per item.
+func header(reply []any, b *batch) (id, outcomes string, ok bool) {
+	if len(reply) != 2+len(b.groups) {
+		return "", "", false
+	}
+	id, okID := reply[0].(string)
+	outcomes, okOut := reply[1].(string)
+	return id, outcomes, okID && okOut && len(outcomes) == b.ops
+}

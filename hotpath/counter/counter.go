@@ -1,0 +1,165 @@
+package counter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// Source is what the counter needs of the ledger.
+type Source interface {
+	// Floor returns a shard's floor and watermark. New log ids must be above
+	// the floor; floor >= watermark.
+	Floor(ctx context.Context, shard int) (floor, watermark like.Version, err error)
+	// Counts reads the counts of items and whether users[i] likes items[i]
+	// ("" = nobody asks), order kept, zero for items that it does not know.
+	Counts(ctx context.Context, items, users []string) ([]like.Reading, error)
+	// LoadLikers calls yield with the users who like the items, grouped: all of
+	// items[i] before those of items[i+1], at most page users a call. Items
+	// without likers are not yielded.
+	LoadLikers(ctx context.Context, items []string, page int, yield func(item string, users []string) error) error
+}
+
+// Options are the counter's bounds. The zero value of each means its default.
+type Options struct {
+	Shards     int           // a power of two up to 4096; 16
+	MaxPending int           // entries that a shard's log may hold before ops are refused; 65,536
+	QueueSize  int           // ops, and reads, that may wait; 32,768
+	Timeout    time.Duration // of each exchange with Redis; 1 s
+	LoadTime   time.Duration // of loading an item from the ledger, also its lease; 10 s
+
+	// Changed is called with each shard whose log has grown. It must not block.
+	Changed func(shard int)
+	// Metrics, where to register; nil: nowhere.
+	Metrics prometheus.Registerer
+}
+
+func (o Options) withDefaults() Options {
+	if o.Shards == 0 {
+		o.Shards = 16
+	}
+	if o.MaxPending == 0 {
+		o.MaxPending = 1 << 16
+	}
+	if o.QueueSize == 0 {
+		o.QueueSize = 1 << 15
+	}
+	if o.Timeout == 0 {
+		o.Timeout = time.Second
+	}
+	if o.LoadTime == 0 {
+		o.LoadTime = 10 * time.Second
+	}
+	if o.Changed == nil {
+		o.Changed = func(int) {}
+	}
+	return o
+}
+
+// Counter applies likes to Redis and reads them. It is safe for concurrent use
+// and owns its connections and goroutines until Close.
+type Counter struct {
+	opt  Options
+	keys []keys
+	src  Source
+
+	guard   *guard                // tells a server that was not looked at yet
+	guarded redis.UniversalClient // carries ops and reads
+	plain   redis.UniversalClient // carries everything else
+
+	writes *queue[*slot]
+	reads  *queue[*look]
+	warm   *warmer
+	meter  *meter
+
+	life  context.Context // ends when Close gives up waiting
+	end   context.CancelFunc
+	lanes sync.WaitGroup
+}
+
+// New connects nothing yet; the first op does. conn says where Redis is; its
+// retries are switched off, since a script whose answer was lost may have run.
+func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error) {
+	opt = opt.withDefaults()
+	if opt.Shards < 1 || opt.Shards > Buckets || opt.Shards&(opt.Shards-1) != 0 {
+		return nil, fmt.Errorf("shards must be a power of two from 1 to %d, not %d", Buckets, opt.Shards)
+	}
+	conn.MaxRetries = -1
+	conn.ContextTimeoutEnabled = true
+
+	c := &Counter{opt: opt, keys: keysOfAll(opt.Shards), src: src, guard: &guard{}}
+	c.plain = redis.NewUniversalClient(&conn)
+	guarded := conn
+	guarded.OnConnect = c.guard.onConnect
+	c.guarded = redis.NewUniversalClient(&guarded)
+	c.writes = newQueue[*slot](opt.QueueSize)
+	c.reads = newQueue[*look](opt.QueueSize)
+	c.life, c.end = context.WithCancel(context.Background())
+	c.warm = newWarmer(c)
+	c.meter = newMeter(c)
+
+	c.lanes.Go(c.writeLane)
+	c.lanes.Go(c.readLane)
+	c.lanes.Go(c.warm.run)
+	return c, nil
+}
+
+// Apply applies ops in their order and fills results, one per op; results[i].Err
+// tells of op i. The ids must have passed like.CheckItem and like.CheckUser. An
+// error of Apply itself means that ctx ended first: ops whose result is missing
+// have Err set to like.ErrUnknown.
+func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
+	if len(ops) != len(results) {
+		panic("counter: one result per op")
+	}
+	call := newCall(ctx, ops, c.opt)
+	if !c.writes.put(call.waiting...) {
+		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)
+		for i := range results {
+			results[i] = like.Result{Err: err}
+		}
+		return nil
+	}
+	select {
+	case <-call.done:
+		for i := range results {
+			results[i] = call.slots[i].res
+		}
+		return nil
+	case <-ctx.Done():
+		err := fmt.Errorf("%w: %w", like.ErrUnknown, ctx.Err())
+		for i := range results {
+			results[i] = like.Result{Err: err}
+		}
+		return err
+	}
+}
+
+// Close refuses new ops, answers those that wait, and ends within ctx.
+func (c *Counter) Close(ctx context.Context) error {
+	c.writes.close()
+	c.reads.close()
+	c.warm.stop()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		c.lanes.Wait()
+	}()
+	var err error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		err = fmt.Errorf("counter: ops were still under way: %w", ctx.Err())
+	}
+	c.end()
+	<-ended
+	c.warm.wait()
+	return errors.Join(err, c.guarded.Close(), c.plain.Close())
+}

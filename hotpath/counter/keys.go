@@ -1,0 +1,40 @@
+package counter
+
+import (
+	"strconv"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// Buckets is the number of buckets that items fall into; the number of shards
+// divides it.
+const Buckets = 4096
+
+// Bucket is xxhash(item) % 4096.
+func Bucket(item string) int { return int(xxhash.Sum64String(item) % Buckets) }
+
+// ShardOf is the shard of an item. shards must be a power of two up to Buckets,
+// so that it equals xxhash(item) % shards.
+func ShardOf(item string, shards int) int { return Bucket(item) & (shards - 1) }
+
+// keys are the names of one shard's keys. All carry the shard as hash tag.
+type keys struct {
+	meta, counts, log, pin string
+	likers, lease, loaded  string // prefixes of the keys per item
+}
+
+func keysOf(shard int) keys {
+	p := "p1:{" + strconv.Itoa(shard) + "}:"
+	return keys{
+		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin",
+		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
+	}
+}
+
+func keysOfAll(shards int) []keys {
+	all := make([]keys, shards)
+	for s := range all {
+		all[s] = keysOf(s)
+	}
+	return all
+}

@@ -1,0 +1,84 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+const (
+	maxFlush  = 4096 // ops that one pipeline carries
+	maxScript = 512  // ops that one script call carries: bounds how long Redis is busy with it
+)
+
+// writeLane sends what has gathered as soon as the previous batch is answered.
+func (c *Counter) writeLane() {
+	buf := make([]*slot, 0, maxFlush)
+	for {
+		slots, ok := c.writes.take(buf, maxFlush)
+		if !ok {
+			return
+		}
+		c.flush(slots)
+		clear(slots) // calls must not be kept alive by the buffer
+	}
+}
+
+// flush sends slots as one pipeline, a script call per shard and at most
+// maxScript ops, and passes the answers on.
+func (c *Counter) flush(slots []*slot) {
+	batches := c.group(slots)
+	if len(batches) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(c.life, c.opt.Timeout)
+	defer cancel()
+	start := time.Now()
+	cmds := c.send(ctx, batches)
+	c.meter.sent(len(slots), time.Since(start))
+	for i, b := range batches {
+		c.settle(b, cmds[i])
+	}
+}
+
+// send runs the batches; those whose script the server does not know run again
+// with its text, which is safe since they did not run.
+func (c *Counter) send(ctx context.Context, batches []*batch) []*redis.Cmd {
+	cmds := make([]*redis.Cmd, len(batches))
+	pipe := c.guarded.Pipeline()
+	for i, b := range batches {
+		cmds[i] = pipe.EvalSha(ctx, likeScript.sha, b.keys, b.args(c.opt)...)
+	}
+	_, _ = pipe.Exec(ctx) // each command holds its own error
+	for i, b := range batches {
+		if unknownScript(cmds[i].Err()) {
+			cmds[i] = c.guarded.Eval(ctx, likeScript.text, b.keys, b.args(c.opt)...)
+		}
+	}
+	return cmds
+}
+
+// group sorts slots into script calls, and ends those that are too late.
+func (c *Counter) group(slots []*slot) []*batch {
+	var batches []*batch
+	open := make(map[int]*batch, min(len(slots), c.opt.Shards))
+	now := time.Now()
+	for _, s := range slots {
+		if s.late(now) {
+			s.fail(fmt.Errorf("%w: the op waited too long", like.ErrBusy))
+			continue
+		}
+		b := open[s.shard]
+		if b == nil || b.ops == maxScript {
+			b = newBatch(s.shard, &c.keys[s.shard])
+			open[s.shard] = b
+			batches = append(batches, b)
+		}
+		b.add(s)
+	}
+	return batches
+}

@@ -1,0 +1,140 @@
+package counter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// Log is the shards' logs in Redis: every change, in order, until the ledger
+// has it. Only the like script appends to it (and a repair that hands a change
+// to the ledger again). It is safe for concurrent use.
+type Log struct {
+	rdb  redis.UniversalClient
+	keys []keys
+}
+
+// NewLog reads the logs through rdb, which it does not own.
+func NewLog(rdb redis.UniversalClient, shards int) *Log {
+	return &Log{rdb: rdb, keys: keysOfAll(shards)}
+}
+
+// Shards is the number of logs.
+func (l *Log) Shards() int { return len(l.keys) }
+
+// Entry is one entry of a log. Bad says why Changes may lack some of its
+// changes. An entry without changes is a marker that raised the log's last id.
+type Entry struct {
+	Version like.Version
+	Changes []like.Change
+	Bad     error
+}
+
+// Read returns up to n entries above after, oldest first.
+func (l *Log) Read(ctx context.Context, shard int, after like.Version, n int) ([]Entry, error) {
+	found, err := l.rdb.XRangeN(ctx, l.keys[shard].log, "("+after.String(), "+", int64(n)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read the log of shard %d: %w", shard, unavailable(err))
+	}
+	entries := make([]Entry, len(found))
+	for i, m := range found {
+		if entries[i], err = parseEntry(m); err != nil {
+			return nil, fmt.Errorf("read the log of shard %d: %w", shard, err)
+		}
+	}
+	return entries, nil
+}
+
+// Tail is how long a log is and where it begins and ends. Last is the last id
+// that was ever given, also when nothing is left; Oldest is zero then.
+type Tail struct {
+	Len          int64
+	Oldest, Last like.Version
+}
+
+// Tail looks at one shard's log.
+func (l *Log) Tail(ctx context.Context, shard int) (Tail, error) {
+	info, err := l.rdb.XInfoStream(ctx, l.keys[shard].log).Result()
+	if err != nil && strings.Contains(err.Error(), "no such key") {
+		return Tail{}, nil
+	}
+	if err != nil {
+		return Tail{}, fmt.Errorf("look at the log of shard %d: %w", shard, unavailable(err))
+	}
+	t := Tail{Len: info.Length}
+	if t.Last, err = like.ParseVersion(info.LastGeneratedID); err == nil && info.Length > 0 {
+		t.Oldest, err = like.ParseVersion(info.FirstEntry.ID)
+	}
+	return t, err
+}
+
+// Trim drops the entries up to and including upTo, except those that a pin
+// keeps; it returns how many went.
+func (l *Log) Trim(ctx context.Context, shard int, upTo like.Version) (int64, error) {
+	k := &l.keys[shard]
+	n, err := trimScript.run(ctx, l.rdb, []string{k.log, k.pin}, upTo.Next().String()).Int64()
+	if err != nil {
+		return 0, fmt.Errorf("trim the log of shard %d: %w", shard, unavailable(err))
+	}
+	return n, nil
+}
+
+// Undo takes a change back that the ledger refused. It reports false when there
+// is nothing to take back: the item is not resident, the pair is in another
+// state by now, or a newer entry names it. Repeating it is harmless.
+func (l *Log) Undo(ctx context.Context, shard int, ch like.Change) (bool, error) {
+	k := &l.keys[shard]
+	liked := 0
+	if ch.Liked {
+		liked = 1
+	}
+	from := ch.Version.Next()
+	for {
+		state, err := undoScript.run(ctx, l.rdb, []string{k.counts, k.log, k.likers + ch.Item},
+			ch.Item, ch.User, liked, from.String()).Text()
+		if err != nil {
+			return false, fmt.Errorf("undo a change in shard %d: %w", shard, unavailable(err))
+		}
+		if state != "many" {
+			return state == "undone", nil
+		}
+		named, end, err := l.names(ctx, shard, from, ch.Item, ch.User)
+		if err != nil || named {
+			return false, err
+		}
+		from = end
+	}
+}
+
+// names looks through the log from a version on for a pair, in pages, and tells
+// where it stopped: the smallest version that it has not looked at.
+func (l *Log) names(ctx context.Context, shard int, from like.Version, item, user string) (bool, like.Version, error) {
+	for {
+		entries, err := l.Read(ctx, shard, from-1, 500)
+		if err != nil || len(entries) == 0 {
+			return false, from, err
+		}
+		for _, e := range entries {
+			for _, ch := range e.Changes {
+				if ch.Item == item && ch.User == user {
+					return true, 0, nil
+				}
+			}
+			from = e.Version.Next()
+		}
+	}
+}
+
+// unavailable marks an error that is not an answer from Redis.
+func unavailable(err error) error {
+	var reply redis.Error
+	if errors.As(err, &reply) {
+		return err
+	}
+	return fmt.Errorf("%w: redis: %w", like.ErrUnavailable, err)
+}

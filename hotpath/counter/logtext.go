@@ -1,0 +1,57 @@
+package counter
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// The text of a log entry, field d: a line per item, `item +user -user …`; the
+// signs say liked and not liked. Ids hold neither spaces nor line ends. Markers
+// have a field m instead.
+const (
+	fieldData = "d"
+	fieldMark = "m"
+)
+
+// parseEntry reads an entry; text that can't be read is kept as Bad. The error
+// means that the id is no version, so that the entry has no place in the order.
+func parseEntry(m redis.XMessage) (Entry, error) {
+	v, err := like.ParseVersion(m.ID)
+	if err != nil {
+		return Entry{}, err
+	}
+	e := Entry{Version: v}
+	text, ok := m.Values[fieldData].(string)
+	if !ok {
+		if _, marker := m.Values[fieldMark]; !marker {
+			e.Bad = fmt.Errorf("log entry %s has neither field d nor field m", m.ID)
+		}
+		return e, nil
+	}
+	for line := range strings.SplitSeq(text, "\n") {
+		changes, err := parseLine(e.Changes, line, v)
+		if e.Changes = changes; err != nil {
+			e.Bad = fmt.Errorf("log entry %s: %w", m.ID, err)
+		}
+	}
+	return e, nil
+}
+
+// parseLine appends the changes of one line.
+func parseLine(changes []like.Change, line string, v like.Version) ([]like.Change, error) {
+	item, rest, ok := strings.Cut(line, " ")
+	if !ok || item == "" {
+		return changes, fmt.Errorf("the line %q names no item and user", line)
+	}
+	for word := range strings.SplitSeq(rest, " ") {
+		if len(word) < 2 || word[0] != '+' && word[0] != '-' {
+			return changes, fmt.Errorf("%q is no user with a sign", word)
+		}
+		changes = append(changes, like.Change{Item: item, User: word[1:], Liked: word[0] == '+', Version: v})
+	}
+	return changes, nil
+}

@@ -1,0 +1,103 @@
+package counter
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"plusone/hotpath/like"
+)
+
+// open opens a shard. It reports false when the log holds entries that the
+// ledger lacks: they must be drained first.
+func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
+	k := &c.keys[shard]
+	for range 3 { // purging and opening may have to take turns with another opener
+		floor, watermark, err := c.src.Floor(ctx, shard)
+		if err != nil {
+			return false, fmt.Errorf("open shard %d: %w", shard, err)
+		}
+		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log},
+			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text()).Text()
+		if err != nil {
+			return false, fmt.Errorf("open shard %d: %w", shard, err)
+		}
+		switch state {
+		case "open":
+			return true, nil
+		case "opened":
+			c.meter.opened.Inc()
+			return true, nil
+		case "pending":
+			return false, nil
+		case "layout":
+			return false, fmt.Errorf("shard %d is open for another number of shards than %d", shard, c.opt.Shards)
+		}
+		if err := c.purge(ctx, k); err != nil {
+			return false, fmt.Errorf("open shard %d: %w", shard, err)
+		}
+	}
+	return false, fmt.Errorf("open shard %d: items of its earlier life keep appearing", shard)
+}
+
+// purge drops every resident item of a closed shard, page by page.
+func (c *Counter) purge(ctx context.Context, k *keys) error {
+	for {
+		page, _, err := c.plain.HScan(ctx, k.counts, 0, "", 500).Result()
+		if err != nil || len(page) == 0 {
+			return err
+		}
+		names, items := []string{k.meta, k.counts}, make([]any, 0, len(page)/2)
+		for i := 0; i < len(page); i += 2 {
+			names = append(names, k.likers+page[i])
+			items = append(items, page[i])
+		}
+		for len(items) > 0 { // a small hash comes as one page, whatever was asked for
+			n := min(len(items), 500)
+			here := append([]string{k.meta, k.counts}, names[2:2+n]...)
+			dropped, err := purgeScript.run(ctx, c.plain, here, items[:n]...).Int()
+			if err != nil || dropped == 0 {
+				return err // 0: somebody has opened it
+			}
+			names, items = append(names[:2], names[2+n:]...), items[n:]
+		}
+	}
+}
+
+// verify looks at a server that was not looked at yet: shards whose log is
+// behind the ledger are closed, then its run id is trusted.
+func (c *Counter) verify(ctx context.Context) error {
+	id, err := runID(ctx, c.plain)
+	if err != nil {
+		return fmt.Errorf("look at redis: %w", err)
+	}
+	for shard := range c.keys {
+		if err := c.check(ctx, shard); err != nil {
+			return fmt.Errorf("compare the log of shard %d with the ledger: %w", shard, err)
+		}
+	}
+	// The shards were looked at over other connections than the run id.
+	if again, err := runID(ctx, c.plain); err != nil || again != id {
+		return fmt.Errorf("redis changed while it was looked at: %w", err)
+	}
+	c.guard.trust(id)
+	return nil
+}
+
+func (c *Counter) check(ctx context.Context, shard int) error {
+	_, watermark, err := c.src.Floor(ctx, shard)
+	if err != nil {
+		return err
+	}
+	return c.closeIfBehind(ctx, shard, watermark)
+}
+
+func (c *Counter) closeIfBehind(ctx context.Context, shard int, watermark like.Version) error {
+	k := &c.keys[shard]
+	fit, err := checkScript.run(ctx, c.plain, []string{k.meta, k.log},
+		watermark.Next().String(), watermark.String()).Int()
+	if err == nil && fit == 0 {
+		c.meter.closedShards.Inc()
+	}
+	return err
+}

@@ -1,0 +1,85 @@
+package counter
+
+import "sync"
+
+// queue holds what waits for one consumer. It is bounded, wakes its consumer
+// once per batch instead of once per item, and is safe for many producers.
+type queue[T any] struct {
+	most int // items held at most
+
+	mu     sync.Mutex
+	items  []T
+	closed bool
+	wake   chan struct{} // holds one token while there may be something to take
+}
+
+func newQueue[T any](most int) *queue[T] {
+	return &queue[T]{most: most, wake: make(chan struct{}, 1)}
+}
+
+// put appends all items or, when they do not fit or the queue is closed, none.
+func (q *queue[T]) put(items ...T) bool {
+	q.mu.Lock()
+	fits := !q.closed && len(q.items)+len(items) <= q.most
+	if fits {
+		q.items = append(q.items, items...)
+	}
+	q.mu.Unlock()
+	if fits {
+		q.signal()
+	}
+	return fits
+}
+
+func (q *queue[T]) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take waits for items and moves up to n of them, oldest first, into buf. After
+// close it hands out what is left, then reports false.
+func (q *queue[T]) take(buf []T, n int) ([]T, bool) {
+	for {
+		q.mu.Lock()
+		if len(q.items) > 0 {
+			buf = q.move(buf[:0], n)
+			q.mu.Unlock()
+			return buf, true
+		}
+		closed := q.closed
+		q.mu.Unlock()
+		if closed {
+			return nil, false
+		}
+		<-q.wake
+	}
+}
+
+// move is take's inner part; it runs under the lock.
+func (q *queue[T]) move(buf []T, n int) []T {
+	n = min(n, len(q.items))
+	buf = append(buf, q.items[:n]...)
+	rest := copy(q.items, q.items[n:])
+	clear(q.items[rest:])
+	q.items = q.items[:rest]
+	if rest > 0 {
+		q.signal()
+	}
+	return buf
+}
+
+func (q *queue[T]) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items)
+}
+
+// close refuses further items and lets take end.
+func (q *queue[T]) close() {
+	q.mu.Lock()
+	q.closed = true
+	q.mu.Unlock()
+	q.signal()
+}

@@ -1,0 +1,188 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"plusone/hotpath/like"
+)
+
+// kind says what an errand is about.
+type kind uint8
+
+const (
+	verify kind = iota // a server that was not looked at yet
+	closed             // a shard that is not open
+	cold               // an item that is not resident
+)
+
+// errand is something that an op or a read needs before it can be tried again.
+// Without slot and look it is a load in the background.
+type errand struct {
+	kind  kind
+	shard int
+	item  string
+	slot  *slot
+	look  *look
+}
+
+const (
+	maxErrands = 1024 // taken at once; bounds one load from the ledger
+	bigLoads   = 2    // large items that may load side by side
+	// pause before what another process is doing is looked at again.
+	pause = 20 * time.Millisecond
+)
+
+// warmer does everything on the op's way that needs the ledger, so that the
+// lanes never wait for it. It has one goroutine, and one for each large item
+// that is loading.
+type warmer struct {
+	c      *Counter
+	queue  *queue[errand]
+	big    chan struct{} // a place per large load
+	loads  sync.WaitGroup
+	warned time.Time // when the last failure was logged; failures come in crowds
+}
+
+func newWarmer(c *Counter) *warmer {
+	return &warmer{c: c, queue: newQueue[errand](c.opt.QueueSize), big: make(chan struct{}, bigLoads)}
+}
+
+func (w *warmer) stop() { w.queue.close() }
+
+// wait returns when the large loads have ended; Counter.Close has ended their
+// context before.
+func (w *warmer) wait() { w.loads.Wait() }
+
+func (w *warmer) run() {
+	buf := make([]errand, 0, maxErrands)
+	for {
+		errands, ok := w.queue.take(buf, maxErrands)
+		if !ok {
+			return
+		}
+		w.do(errands)
+		clear(errands)
+	}
+}
+
+func (w *warmer) do(errands []errand) {
+	var toVerify, toOpen, toLoad []errand
+	for _, e := range errands {
+		switch e.kind {
+		case verify:
+			toVerify = append(toVerify, e)
+		case closed:
+			toOpen = append(toOpen, e)
+		case cold:
+			toLoad = append(toLoad, e)
+		}
+	}
+	ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
+	defer cancel()
+	if len(toVerify) > 0 {
+		w.end(toVerify, w.c.verify(ctx))
+	}
+	if len(toOpen) > 0 {
+		w.open(ctx, toOpen)
+	}
+	if len(toLoad) > 0 {
+		w.load(ctx, toLoad)
+	}
+}
+
+// open opens the shards that errands wait for.
+func (w *warmer) open(ctx context.Context, errands []errand) {
+	byShard := make(map[int][]errand)
+	for _, e := range errands {
+		byShard[e.shard] = append(byShard[e.shard], e)
+	}
+	for shard, waiting := range byShard {
+		opened, err := w.c.open(ctx, shard)
+		if err == nil && !opened {
+			w.c.opt.Changed(shard) // only a drain can help
+			w.later(waiting)
+			continue
+		}
+		w.end(waiting, err)
+	}
+}
+
+// end tries again what waited for something that is done now, or fails it.
+func (w *warmer) end(errands []errand, err error) {
+	if err != nil {
+		w.warn(err)
+	}
+	for _, e := range errands {
+		if err != nil {
+			e.fail(fmt.Errorf("%w: %w", like.ErrUnavailable, err))
+			continue
+		}
+		w.c.retry(e)
+	}
+}
+
+// warn logs a failure, at most one a second.
+func (w *warmer) warn(err error) {
+	if now := time.Now(); now.Sub(w.warned) > time.Second {
+		w.warned = now
+		slog.Warn("counter: ops that need the ledger fail", "err", err)
+	}
+}
+
+// later tries errands again after a pause, or ends those that are too late.
+func (w *warmer) later(errands []errand) {
+	errands = append([]errand(nil), errands...) // the caller's array is used again
+	time.AfterFunc(pause, func() {
+		now := time.Now()
+		for _, e := range errands {
+			if e.late(now) {
+				e.fail(fmt.Errorf("%w: the item is still being made ready", like.ErrUnavailable))
+				continue
+			}
+			w.c.retry(e)
+		}
+	})
+}
+
+// again hands an op to the warmer.
+func (c *Counter) again(e errand, s *slot) {
+	e.slot = s
+	c.errand(e)
+}
+
+func (c *Counter) errand(e errand) {
+	if !c.warm.queue.put(e) {
+		e.fail(fmt.Errorf("%w: too many items are being loaded", like.ErrBusy))
+	}
+}
+
+// retry puts what waited back into its queue.
+func (c *Counter) retry(e errand) {
+	ok := true
+	switch {
+	case e.slot != nil:
+		ok = c.writes.put(e.slot)
+	case e.look != nil:
+		ok = c.reads.put(e.look)
+	}
+	if !ok {
+		e.fail(fmt.Errorf("%w: the queue is full", like.ErrBusy))
+	}
+}
+
+func (e errand) fail(err error) {
+	switch {
+	case e.slot != nil:
+		e.slot.fail(err)
+	case e.look != nil:
+		e.look.fail(err)
+	}
+}
+
+func (e errand) late(now time.Time) bool {
+	return e.slot != nil && e.slot.late(now) || e.look != nil && e.look.late(now)
+}

@@ -1,0 +1,107 @@
+-- Apply the ops of one shard, in order, all or nothing per item.
+--
+-- KEYS  1 meta   2 counts   3 log   4.. likers, one set per item of this call
+-- ARGV  1 shards   2 max_pending   then, for G = #KEYS-3 items:
+--       G item ids, G strings of wants (one of 0 1 ~ per op of that item: not
+--       liked, liked, toggle), then the users of all ops, item after item
+--
+-- Returns {'closed'}  the shard is not open for this number of shards
+--         {'full'}    the log holds max_pending entries or more
+--         {id, outcomes, start…}  id of the log entry ('' if nothing changed);
+--         one letter per op: + liked now, - not liked now, L was liked already,
+--         N was not liked already, c item is cold, e refused; and per item the
+--         count before the call (for e: the reason)
+--
+-- Nothing is undone in Redis when a script fails, so whatever may fail comes
+-- first: the log is looked at before anything is written, an item's set is
+-- read (wrong type) and its count moved (not a number, out of memory) before
+-- the set changes. After the first write Redis refuses nothing for lack of
+-- memory, so the log entry follows every change it names.
+local counts, log = KEYS[2], KEYS[3]
+local G = #KEYS - 3
+local call, pcall, byte = redis.call, redis.pcall, string.byte
+
+if call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return {'closed'} end
+if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
+
+local marks = call('HMGET', counts, unpack(ARGV, 3, 2 + G))
+local outcomes, reply, entry = {}, {'', ''}, {}
+local at = 2 + 2 * G -- ops before this item end here in ARGV
+
+-- Apply the n ops whose users follow ARGV[at]; returns their outcomes and what
+-- the log shall say of them, or nil and the reason.
+local function apply(item, likers, mark, wants, n)
+  if #mark > 15 or not tonumber(mark) then return nil, 'the stored count is no count' end
+  local was = pcall('SMISMEMBER', likers, unpack(ARGV, at + 1, at + n))
+  if was.err then return nil, was.err end
+
+  local out, before, now, order = {}, {}, {}, {}
+  for i = 1, n do
+    local user, want = ARGV[at + i], byte(wants, i)
+    local is = now[user] or was[i]
+    local to = want == 126 and 1 - is or want - 48
+    if to == is then
+      out[i] = to == 1 and 'L' or 'N'
+    else
+      out[i] = to == 1 and '+' or '-'
+      if not before[user] then
+        before[user] = is
+        order[#order + 1] = user
+      end
+      now[user] = to
+    end
+  end
+  if #order == 0 then return out, '' end
+
+  local adds, removes, line = {}, {}, {item}
+  for i, user in ipairs(order) do
+    local to = now[user]
+    line[i + 1] = (to == 1 and '+' or '-') .. user
+    if to ~= before[user] then
+      local list = to == 1 and adds or removes
+      list[#list + 1] = user
+    end
+  end
+  local moved = #adds - #removes
+  if tonumber(mark) + moved < 0 then return nil, 'the stored count is below the number of likers' end
+  if moved ~= 0 then
+    local done = pcall('HINCRBY', counts, item, moved)
+    if type(done) == 'table' then return nil, done.err end
+  end
+  if #adds > 0 then
+    local done = pcall('SADD', likers, unpack(adds))
+    if type(done) == 'table' then return nil, done.err end
+  end
+  if #removes > 0 then call('SREM', likers, unpack(removes)) end
+  return out, table.concat(line, ' ')
+end
+
+for g = 1, G do
+  local wants, mark = ARGV[2 + G + g], marks[g]
+  local n = #wants
+  if not mark then
+    outcomes[g], reply[2 + g] = string.rep('c', n), '0'
+  else
+    local out, said = apply(ARGV[2 + g], KEYS[3 + g], mark, wants, n)
+    if out then
+      outcomes[g], reply[2 + g] = table.concat(out), mark
+      if said ~= '' then entry[#entry + 1] = said end
+    else
+      outcomes[g], reply[2 + g] = string.rep('e', n), said
+    end
+  end
+  at = at + n
+end
+reply[2] = table.concat(outcomes)
+
+if #entry > 0 then
+  local id = call('XADD', log, '*', 'd', table.concat(entry, '\n'))
+  reply[1] = id
+  -- A clock that stands still makes the sequence number grow; a version holds
+  -- 20 bits of it. Step to the next millisecond long before they are used up.
+  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+  if tonumber(seq) > 1040000 then
+    call('XADD', log, string.format('%.0f-0', tonumber(ms) + 1), 'm', 'step')
+  end
+end
+return reply

@@ -1,0 +1,26 @@
+-- Open a closed shard, unless its log still holds what the ledger lacks.
+--
+-- KEYS  1 meta   2 counts   3 log
+-- ARGV  1 shards   2 watermark (log id)   3 the smallest id that new entries may
+--       have   4 generation, new and unique
+--
+-- Returns 'open'     it is open already
+--         'layout'   it is open for another number of shards
+--         'pending'  entries above the watermark wait for a drain
+--         'dirty'    counts of an earlier life are still there: purge them
+--         'opened'
+--
+-- Versions must never go back, so a log whose last id is too small gets a
+-- marker entry at the floor. The meta key is written last: whoever sees it sees
+-- a floored log and an empty counts hash.
+local shards = redis.call('HGET', KEYS[1], 'shards')
+if shards == ARGV[1] then return 'open' end
+if shards then return 'layout' end
+if #redis.call('XRANGE', KEYS[3], '(' .. ARGV[2], '+', 'COUNT', 1) > 0 then return 'pending' end
+if redis.call('EXISTS', KEYS[2]) == 1 then return 'dirty' end
+
+-- The one error: the log's last id is at or above the floor already.
+local floored = redis.pcall('XADD', KEYS[3], ARGV[3], 'm', 'open')
+if type(floored) == 'table' and not string.find(floored.err, 'equal or smaller') then return floored end
+redis.call('HSET', KEYS[1], 'shards', ARGV[1], 'gen', ARGV[4])
+return 'opened'

@@ -1,0 +1,10 @@
+-- Drop items of a closed shard, left from its earlier life.
+--
+-- KEYS  1 meta   2 counts   3.. likers, one set per item
+-- ARGV  the item ids
+--
+-- Returns 1, or 0 when the shard has been opened meanwhile (nothing is dropped).
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+redis.call('UNLINK', unpack(KEYS, 3))
+redis.call('HDEL', KEYS[2], unpack(ARGV))
+return 1

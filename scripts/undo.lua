@@ -1,0 +1,23 @@
+-- Take one change back that the ledger refused for good.
+--
+-- KEYS  1 counts   2 log   3 likers
+-- ARGV  1 item   2 user   3 the state that the change made, 1 or 0   4 the smallest
+--       id of the entries that may hold something newer and were not looked at yet
+--
+-- Returns 'undone', 'many' (look at the log first), or 'kept': the item is not
+-- resident, the pair is in another state, or a newer entry names it. Nothing is
+-- appended to the log: the ledger never had the change.
+local counts, log, likers = KEYS[1], KEYS[2], KEYS[3]
+local item, user = ARGV[1], ARGV[2]
+if redis.call('HEXISTS', counts, item) == 0 then return 'kept' end
+if redis.call('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'kept' end
+local newer = named(log, ARGV[4], item, user)
+if newer ~= 'no' then return newer == 'many' and 'many' or 'kept' end
+if ARGV[3] == '1' then
+  redis.call('HINCRBY', counts, item, -1)
+  redis.call('SREM', likers, user)
+else
+  redis.call('HINCRBY', counts, item, 1)
+  redis.call('SADD', likers, user)
+end
+return 'undone'
