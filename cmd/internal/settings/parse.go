@@ -1,0 +1,167 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"github.com/goccy/go-yaml"
+)
+
+// File is the flag that names a settings file.
+type File struct {
+	Config string `help:"Read settings from this YAML file: flag names as keys." placeholder:"FILE"`
+}
+
+// configFlag is the name of File's flag.
+const configFlag = "config"
+
+// Parse fills grammar, a struct of kong commands that embeds File, from args,
+// the environment (env looks a variable up), the settings file and defaults.
+// An error is the caller's mistake and names the flag, variable or key.
+func Parse(grammar any, args []string, env func(string) string, options ...kong.Option) (*kong.Context, error) {
+	from := &outside{env: env}
+	options = append(options,
+		kong.Resolvers(from),
+		kong.ValueFormatter(describe),
+	)
+	parser, err := kong.New(grammar, options...)
+	if err != nil {
+		return nil, fmt.Errorf("command line grammar: %w", err)
+	}
+	return parser.Parse(args)
+}
+
+// describe adds the variable's name to a flag's help.
+func describe(v *kong.Value) string {
+	if v.Flag == nil || v.Name == "help" {
+		return v.Help
+	}
+	return fmt.Sprintf("%s ($%s)", v.Help, Variable(v.Name))
+}
+
+// Variable is the environment variable of a flag.
+func Variable(flag string) string {
+	return "PLUSONE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+// outside resolves flags that the command line does not hold. kong calls
+// Resolve for each of them, then Validate.
+type outside struct {
+	env    func(string) string
+	loaded bool
+	path   string
+	keys   map[string]string
+}
+
+func (o *outside) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if err := o.load(ctx); err != nil {
+		return nil, err
+	}
+	if flag.Name == "help" {
+		return nil, nil
+	}
+	if v := o.env(Variable(flag.Name)); v != "" {
+		return v, nil
+	}
+	if v, ok := o.keys[flag.Name]; ok {
+		return v, nil
+	}
+	return nil, nil
+}
+
+// Validate refuses keys that are no flag of any command.
+func (o *outside) Validate(app *kong.Application) error {
+	known := map[string]bool{}
+	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
+		if f, ok := node.(*kong.Flag); ok {
+			known[f.Name] = true
+		}
+		return next(nil)
+	})
+	if err != nil {
+		return err
+	}
+	var unknown []string
+	for key := range o.keys {
+		if !known[key] || key == configFlag || key == "help" {
+			unknown = append(unknown, key)
+		}
+	}
+	if len(unknown) == 0 {
+		return nil
+	}
+	slices.Sort(unknown)
+	return fmt.Errorf("%s: unknown setting %s; keys are flag names, such as redis-url", o.path, strings.Join(unknown, ", "))
+}
+
+// load reads the settings file, once.
+func (o *outside) load(ctx *kong.Context) error {
+	if o.loaded {
+		return nil
+	}
+	o.loaded = true
+	o.path = o.env(Variable(configFlag))
+	for _, p := range ctx.Path {
+		if p.Flag != nil && p.Flag.Name == configFlag {
+			o.path, _ = ctx.FlagValue(p.Flag).(string)
+		}
+	}
+	if o.path == "" {
+		return nil
+	}
+	f, err := os.Open(o.path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return o.decode(f)
+}
+
+func (o *outside) decode(r io.Reader) error {
+	var raw map[string]any
+	if err := yaml.NewDecoder(r).Decode(&raw); err != nil && err != io.EOF {
+		return fmt.Errorf("%s: %w", o.path, err)
+	}
+	o.keys = make(map[string]string, len(raw))
+	for key, v := range raw {
+		value, ok, err := plain(v)
+		if err != nil {
+			return fmt.Errorf("%s: %s: %w", o.path, key, err)
+		}
+		if ok {
+			o.keys[key] = value
+		}
+	}
+	return nil
+}
+
+// plain turns a YAML value into what kong reads from a command line, where a
+// list is separated by commas. A null is no value: ok is false.
+func plain(v any) (text string, ok bool, err error) {
+	switch v := v.(type) {
+	case nil:
+		return "", false, nil
+	case []any:
+		list := make([]string, len(v))
+		for i, e := range v {
+			if _, nested := e.([]any); nested {
+				return "", false, errNotPlain
+			}
+			if list[i], ok, err = plain(e); !ok || err != nil {
+				return "", false, errNotPlain
+			}
+		}
+		return kong.JoinEscaped(list, ','), true, nil
+	case map[string]any:
+		return "", false, errNotPlain
+	default:
+		return fmt.Sprint(v), true, nil
+	}
+}
+
+var errNotPlain = errors.New("want a value or a list of values")
