@@ -5,12 +5,16 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
 	"plusone/hotpath/like"
 )
+
+// rollbackTime bounds a rollback, which also runs when the drain's time is up.
+const rollbackTime = 2 * time.Second
 
 // Batch is the transaction of one drain. It holds the shard's watermark row
 // locked until Commit or Rollback, so that one drain at a time moves a shard.
@@ -108,7 +112,9 @@ func (b *Batch) Commit(ctx context.Context) error {
 // Rollback ends the transaction without a trace; after Commit it does nothing.
 // When it cannot be sent, the connection is closed, which has the same effect.
 func (b *Batch) Rollback(ctx context.Context) {
-	_ = b.tx.Rollback(context.WithoutCancel(ctx))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	_ = b.tx.Rollback(ctx)
 }
 
 // isText reports whether Postgres can hold s as text.

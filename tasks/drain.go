@@ -1,0 +1,151 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+const (
+	// batchTime bounds one transaction, 4096 refused rows included.
+	batchTime = 30 * time.Second
+	// drainTime is after how long a drain of a long log makes room for others.
+	drainTime = 20 * time.Second
+	// trimTime bounds a trim.
+	trimTime = 2 * time.Second
+)
+
+// ErrUnfinished: the drain's time was up before the log's end.
+var ErrUnfinished = errors.New("there is more to drain")
+
+// Drainer moves logs into the ledger. It is safe for concurrent use; of two
+// drains of one shard, in any two processes, one does nothing.
+//
+// The order of a batch's writes, and what a crash after each leaves behind:
+//
+//	rows, counts, dead letters   nothing: the transaction is gone
+//	undo in Redis of a bad row   the pair is back where the ledger has it; the next drain
+//	                             refuses the row again and finds nothing to undo
+//	commit                       entries in the log below the watermark: never read again,
+//	                             trimmed by the next drain or sweep
+//	trim                         nothing to do
+type Drainer struct {
+	log     *counter.Log
+	ledger  *ledger.Ledger
+	window  time.Duration
+	metrics drainMetrics
+}
+
+// NewDrainer returns a Drainer that folds what it moves into notifications of
+// window each, or into none when window is 0. It registers plusone_drained_… and
+// plusone_dead_letters_total.
+func NewDrainer(log *counter.Log, l *ledger.Ledger, window time.Duration, reg prometheus.Registerer) *Drainer {
+	return &Drainer{log: log, ledger: l, window: window, metrics: newDrainMetrics(reg)}
+}
+
+// Drain moves what the shard's log has above the watermark, in batches, until
+// nothing is left. It returns nil at once when another drain is at it.
+//
+// Errors: ErrUnfinished after 20 s, like.ErrUnavailable when a store does not
+// answer, like.ErrNotFound when the ledger has no such shard. Batches that were
+// committed before an error stay.
+func (d *Drainer) Drain(ctx context.Context, shard int) error {
+	start, pageLen := time.Now(), firstPage
+	for n := 0; ; n++ {
+		b := batch{Drainer: d, shard: shard, pageLen: pageLen}
+		upTo, err := b.run(ctx)
+		moved := len(b.entries) > 0
+		switch {
+		case errors.Is(err, ledger.ErrLocked):
+			return nil
+		case err != nil:
+			return fmt.Errorf("drain shard %d: %w", shard, err)
+		case moved || n == 0:
+			d.trim(ctx, shard, upTo)
+		}
+		switch {
+		case !moved:
+			return nil
+		case time.Since(start) > drainTime:
+			return ErrUnfinished
+		}
+		pageLen = b.pageLen
+	}
+}
+
+// trim drops what the ledger has. Entries that stay because it failed are
+// skipped by the watermark and dropped by the next drain or sweep.
+func (d *Drainer) trim(ctx context.Context, shard int, upTo like.Version) {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	if _, err := d.log.Trim(ctx, shard, upTo); err != nil {
+		slog.WarnContext(ctx, "trim a drained log", "shard", shard, "error", err)
+	}
+}
+
+// batch is one transaction of a drain.
+type batch struct {
+	*Drainer
+	*ledger.Batch
+	shard   int
+	pageLen int // entries to read at once
+	entries []counter.Entry
+	deltas  []ledger.Delta
+	applied int64
+	letters int
+}
+
+// run moves one batch, none when the log ends at the watermark, and returns the
+// version up to which the ledger has the log.
+func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	defer cancel()
+	defer b.metrics.took(time.Now())
+	if b.Batch, err = b.ledger.Begin(ctx, b.shard); err != nil {
+		return 0, err
+	}
+	defer b.Rollback(ctx)
+	if err := b.read(ctx, b.Watermark()); err != nil || len(b.entries) == 0 {
+		return b.Watermark(), err
+	}
+	upTo = b.entries[len(b.entries)-1].Version
+	return upTo, b.move(ctx, upTo)
+}
+
+// move is everything from the first write to the commit.
+func (b *batch) move(ctx context.Context, upTo like.Version) error {
+	rows := fold(b.entries)
+	if err := b.apply(ctx, rows); err != nil {
+		return err
+	}
+	if err := b.keepUnreadable(ctx); err != nil {
+		return err
+	}
+	b.notify(ctx)
+	if err := b.Advance(ctx, upTo); err != nil {
+		return err
+	}
+	if err := b.Commit(ctx); err != nil {
+		return err
+	}
+	b.metrics.moved(len(rows), b.applied, b.letters)
+	return nil
+}
+
+// notify folds the deltas. News that are lost never hold likes up.
+func (b *batch) notify(ctx context.Context) {
+	if b.window <= 0 || len(b.deltas) == 0 {
+		return
+	}
+	if err := b.FoldNotifications(ctx, b.deltas, b.window); err != nil {
+		slog.WarnContext(ctx, "fold notifications", "shard", b.shard, "error", err)
+	}
+}

@@ -1,0 +1,77 @@
+package tasks
+
+import (
+	"context"
+	"slices"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+const (
+	// batchRows is how many changes a batch takes before it stops reading: large
+	// enough to pay for a commit, small enough to hold locks for some 50 ms.
+	batchRows = 4096
+	// firstPage is how many log entries a drain reads at first, when it does not
+	// know how many changes an entry of this log holds; lastPage is the most.
+	firstPage = 64
+	lastPage  = 4096
+)
+
+// read gathers entries above after until they hold batchRows changes. An entry
+// is never split: all its changes have one version.
+func (b *batch) read(ctx context.Context, after like.Version) error {
+	for changes, more := 0, true; more; {
+		page, err := b.log.Read(ctx, b.shard, after, b.pageLen)
+		if err != nil {
+			return err
+		}
+		more = len(page) == b.pageLen
+		for _, e := range page {
+			if changes >= batchRows {
+				more = false
+				break
+			}
+			changes += max(1, len(e.Changes)) // a marker counts too, so that they end
+			b.entries = append(b.entries, e)
+			after = e.Version
+		}
+		b.pageLen = pageFor(batchRows-changes, changes, len(b.entries))
+	}
+	return nil
+}
+
+// pageFor is how many entries should hold rows changes when the last entries
+// held changes of them; when the batch is full, that of a whole next one.
+func pageFor(rows, changes, entries int) int {
+	if rows <= 0 {
+		rows = batchRows
+	}
+	return min(max(rows*entries/max(changes, 1)+1, firstPage), lastPage)
+}
+
+// fold keeps the last state of each pair, sorted as Apply wants it.
+func fold(entries []counter.Entry) []ledger.Row {
+	var rows []ledger.Row
+	for _, e := range entries {
+		for _, ch := range e.Changes {
+			rows = append(rows, ledger.Row{Item: ch.Item, User: ch.User, Liked: ch.Liked, Version: ch.Version})
+		}
+	}
+	// Stable, so that the last of equals is the newest also within one version.
+	slices.SortStableFunc(rows, ledger.Row.Compare)
+	kept := rows[:0]
+	for i, r := range rows {
+		if i+1 < len(rows) && r.Compare(rows[i+1]) == 0 {
+			continue
+		}
+		if n := len(kept); n > 0 && kept[n-1].Item == r.Item {
+			r.Bucket = kept[n-1].Bucket
+		} else {
+			r.Bucket = counter.Bucket(r.Item)
+		}
+		kept = append(kept, r)
+	}
+	return kept
+}

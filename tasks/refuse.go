@@ -1,0 +1,82 @@
+package tasks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+// apply writes rows. When the ledger refuses them it splits them in halves until
+// each bad row stands alone, in the same transaction.
+func (b *batch) apply(ctx context.Context, rows []ledger.Row) error {
+	applied, err := b.Apply(ctx, rows)
+	switch {
+	case err == nil:
+		b.applied += applied.Rows
+		b.deltas = append(b.deltas, applied.Deltas...)
+		return nil
+	case !errors.Is(err, ledger.ErrRefused):
+		return err
+	case len(rows) == 1:
+		return b.refuse(ctx, rows[0], err)
+	}
+	half := len(rows) / 2
+	if err := b.apply(ctx, rows[:half]); err != nil {
+		return err
+	}
+	return b.apply(ctx, rows[half:])
+}
+
+// refuse takes a bad row back in Redis and keeps a dead letter for each of the
+// pair's changes in this batch. It holds the shard's watermark, so no other
+// drain can apply a newer change of the pair meanwhile.
+func (b *batch) refuse(ctx context.Context, r ledger.Row, reason error) error {
+	undone, err := b.undo(ctx, r)
+	if err != nil {
+		return err
+	}
+	slog.ErrorContext(ctx, "the ledger refuses a change", "shard", b.shard, "version", r.Version,
+		"item", r.Item, "user", r.User, "undone", undone, "error", reason)
+	for _, e := range b.entries {
+		for _, ch := range e.Changes {
+			if ch.Item != r.Item || ch.User != r.User {
+				continue
+			}
+			if err := b.DeadLetter(ctx, ch, undone, reason); err != nil {
+				return err
+			}
+			b.letters++
+		}
+	}
+	return nil
+}
+
+// undo makes Redis agree with the ledger about the pair, unless it does so
+// already: a batch may hold a change and its opposite, or the opposite of a
+// change that was refused before.
+func (b *batch) undo(ctx context.Context, r ledger.Row) (bool, error) {
+	liked, err := b.Liked(ctx, r.Item, r.User)
+	if err != nil || liked == r.Liked {
+		return false, err
+	}
+	return b.log.Undo(ctx, b.shard, like.Change{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version})
+}
+
+// keepUnreadable keeps a dead letter, without ids, for each entry whose text
+// could not be read wholly; what was read of it has been applied.
+func (b *batch) keepUnreadable(ctx context.Context) error {
+	for _, e := range b.entries {
+		if e.Bad == nil {
+			continue
+		}
+		slog.ErrorContext(ctx, "a log entry is unreadable", "shard", b.shard, "version", e.Version, "error", e.Bad)
+		if err := b.DeadLetter(ctx, like.Change{Version: e.Version}, false, e.Bad); err != nil {
+			return err
+		}
+		b.letters++
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package tasks
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+const (
+	sweepEvery = time.Second
+	// sweepTime bounds a sweep's look at each store.
+	sweepTime = 2 * time.Second
+)
+
+// Sweeper looks at every log once a second, rings for those that hold what the
+// ledger lacks, trims what a crash left behind, and sets the gauges of the logs.
+// Every worker runs one; that several ring for the same shard does no harm.
+type Sweeper struct {
+	log     *counter.Log
+	ledger  *ledger.Ledger
+	bell    *Bell
+	metrics logMetrics
+	marks   map[int]like.Version // as last read; Run's alone
+}
+
+// NewSweeper returns a Sweeper and registers plusone_log_… and
+// plusone_drain_lag_seconds.
+func NewSweeper(log *counter.Log, l *ledger.Ledger, bell *Bell, reg prometheus.Registerer) *Sweeper {
+	return &Sweeper{log: log, ledger: l, bell: bell, metrics: newLogMetrics(reg)}
+}
+
+// Run sweeps until ctx ends.
+func (s *Sweeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		s.sweep(ctx)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// sweep goes on with the last known watermarks when Postgres is away: one that
+// is too low causes a needless ring.
+func (s *Sweeper) sweep(ctx context.Context) {
+	look, cancel := context.WithTimeout(ctx, sweepTime)
+	marks, err := s.ledger.Watermarks(look)
+	cancel()
+	if err != nil {
+		slog.DebugContext(ctx, "sweep: read watermarks", "error", err)
+	} else {
+		s.marks = marks
+	}
+	look, cancel = context.WithTimeout(ctx, sweepTime)
+	defer cancel()
+	for shard := range s.log.Shards() {
+		if err := s.look(look, shard); err != nil {
+			slog.DebugContext(ctx, "sweep: look at a log", "shard", shard, "error", err)
+			return
+		}
+	}
+}
+
+func (s *Sweeper) look(ctx context.Context, shard int) error {
+	tail, err := s.log.Tail(ctx, shard)
+	if err != nil {
+		return err
+	}
+	if tail.Len == 0 {
+		s.metrics.set(shard, 0, 0, 0)
+		return nil
+	}
+	mark, now := s.marks[shard], time.Now()
+	age, lag := now.Sub(tail.Oldest.Time()), time.Duration(0)
+	if tail.Last > mark {
+		s.bell.Ring(shard)
+		lag, err = s.lag(ctx, shard, mark, now)
+	} else {
+		_, err = s.log.Trim(ctx, shard, mark)
+	}
+	s.metrics.set(shard, tail.Len, max(age, 0), max(lag, 0))
+	return err
+}
+
+// lag is the age of the oldest entry above mark.
+func (s *Sweeper) lag(ctx context.Context, shard int, mark like.Version, now time.Time) (time.Duration, error) {
+	oldest, err := s.log.Read(ctx, shard, mark, 1)
+	if err != nil || len(oldest) == 0 {
+		return 0, err
+	}
+	return now.Sub(oldest[0].Version.Time()), nil
+}
