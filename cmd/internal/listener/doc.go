@@ -1,0 +1,129 @@
+// Package listener is the internal listener, for operators and machines on this
+// host: /livez, /readyz, /metrics, /tasks/ (the queues, read only) and
+// /debug/pprof/.
+//
+// It asks nobody who they are. So it listens on loopback unless told otherwise
+// in so many words, changes nothing on any request, and refuses requests whose
+// Host is a name that somebody else may own (DNS rebinding).
+package listener
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/hibiken/asynqmon"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Options are what the listener shows.
+type Options struct {
+	Listener net.Listener // taken over
+	Remote   bool         // whether it may be reached from other machines
+	Registry *prometheus.Registry
+	Queues   asynq.RedisConnOpt
+	Checks   []Check
+	Log      *slog.Logger
+}
+
+// Server is an internal listener.
+type Server struct {
+	http      *http.Server
+	listener  net.Listener
+	inspector *asynq.Inspector
+	dashboard *asynqmon.HTTPHandler
+}
+
+// CheckAddress refuses an address beyond this machine unless remote allows it.
+// The empty host is every address of this machine, thus beyond it.
+func CheckAddress(addr string, remote bool) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("--internal-listen: %w", err)
+	}
+	if ip := net.ParseIP(host); remote || host == "localhost" || ip != nil && ip.IsLoopback() {
+		return nil
+	}
+	return fmt.Errorf("--internal-listen %s can be reached from other machines and asks nobody who they are; "+
+		"use a loopback address, or add --internal-allow-remote behind a firewall", addr)
+}
+
+// New registers the collectors of process, runtime and queues in o.Registry and
+// returns a Server whose Serve has to be called.
+func New(o Options) (*Server, error) {
+	s := &Server{listener: o.Listener, inspector: asynq.NewInspector(o.Queues)}
+	for _, c := range []prometheus.Collector{
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		newQueues(s.inspector),
+	} {
+		if err := o.Registry.Register(c); err != nil {
+			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), s.inspector.Close())
+		}
+	}
+	s.dashboard = asynqmon.New(asynqmon.Options{
+		RootPath: "/tasks", RedisConnOpt: o.Queues, ReadOnly: true,
+		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
+	})
+	s.http = &http.Server{
+		Handler:           guard(o.Remote, routes(o, s.dashboard)),
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      2 * time.Minute, // a CPU profile takes its time
+		IdleTimeout:       time.Minute,
+		MaxHeaderBytes:    16 << 10,
+	}
+	return s, nil
+}
+
+func routes(o Options, dashboard http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", index)
+	mux.HandleFunc("GET /livez", livez)
+	mux.Handle("GET /readyz", ready(o.Checks))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+		ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
+	}))
+	mux.Handle("/tasks/", dashboard)
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// URL is where the listener is, as http://host:port.
+func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
+
+// Serve answers until ctx ends, then lets running requests end for a moment.
+// It returns nil when ctx ended.
+func (s *Server) Serve(ctx context.Context) error {
+	failed := make(chan error, 1) // one value, from the goroutine below
+	go func() { failed <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-failed:
+		return errors.Join(fmt.Errorf("internal listener: %w", err), s.close())
+	case <-ctx.Done():
+	}
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	if s.http.Shutdown(ending) != nil {
+		_ = s.http.Close() // somebody still reads a profile: they are cut off
+	}
+	<-failed
+	return s.close()
+}
+
+func (s *Server) close() error {
+	return errors.Join(s.inspector.Close(), s.dashboard.Close())
+}

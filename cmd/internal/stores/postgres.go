@@ -1,0 +1,49 @@
+package stores
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// OpenPostgres connects to Postgres with up to conns connections, or as many as
+// the URL's pool_max_conns says.
+func OpenPostgres(ctx context.Context, url string, conns int32) (*pgxpool.Pool, error) {
+	o, err := pgxpool.ParseConfig(url) // its errors hide the password
+	if err != nil {
+		return nil, fmt.Errorf("the Postgres URL is not of the form postgres://user:password@host:port/database: %w", err)
+	}
+	if !strings.Contains(url, "pool_max_conns") {
+		o.MaxConns = conns
+	}
+	o.ConnConfig.ConnectTimeout = dialTime
+	setDefault(o.ConnConfig.RuntimeParams, "application_name", "plusone")
+	setDefault(o.ConnConfig.RuntimeParams, "statement_timeout", statementTime)
+	setDefault(o.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", statementTime)
+	pool, err := pgxpool.NewWithConfig(ctx, o)
+	if err != nil {
+		return nil, fmt.Errorf("open Postgres: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
+	if err := pool.Ping(ctx); err != nil {
+		pool.Close()
+		return nil, fmt.Errorf("reach Postgres at %s (is it running? is --postgres-url right?): %w", PostgresAddr(o), err)
+	}
+	return pool, nil
+}
+
+// PostgresAddr is host:port, for people to read.
+func PostgresAddr(o *pgxpool.Config) string {
+	return net.JoinHostPort(o.ConnConfig.Host, strconv.Itoa(int(o.ConnConfig.Port)))
+}
+
+func setDefault(params map[string]string, name, value string) {
+	if params[name] == "" {
+		params[name] = value
+	}
+}
