@@ -1,0 +1,147 @@
+package counter
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// truth is the like script's truth table, the one source for both servers. Each
+// row starts on an open shard with item "a" liked by u1 (count 1) and item "b"
+// liked by nobody.
+var truth = []struct {
+	name    string
+	before  []string // commands, words separated by spaces
+	ops     string   // item/user/want …, grouped by item
+	want    string   // outcomes
+	entry   string   // text of the new log entry, "" for none
+	a, b    string   // counts afterwards, "-" for cold
+	likersA string
+}{
+	{name: "a like that is new", ops: "a/u2/1", want: "+", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a like that was there", ops: "a/u1/1", want: "L", a: "1", b: "0", likersA: "u1"},
+	{name: "an unlike", ops: "a/u1/0", want: "-", entry: "a -u1", a: "0", b: "0"},
+	{name: "an unlike of what was never liked", ops: "a/u2/0", want: "N", a: "1", b: "0", likersA: "u1"},
+	{name: "a toggle on", ops: "a/u2/~", want: "+", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a toggle off", ops: "a/u1/~", want: "-", entry: "a -u1", a: "0", b: "0"},
+	{name: "two toggles", ops: "a/u2/~ a/u2/~", want: "+-", entry: "a -u2", a: "1", b: "0", likersA: "u1"},
+	{name: "like, unlike, like of one pair", ops: "a/u2/1 a/u2/0 a/u2/1", want: "+-+", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "the same like twice in one call", ops: "a/u2/1 a/u2/1", want: "+L", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "one comes and one goes", ops: "a/u1/0 a/u2/1", want: "-+", entry: "a -u1 +u2", a: "1", b: "0", likersA: "u2"},
+	{name: "two items", ops: "a/u2/1 b/u2/1", want: "++", entry: "a +u2\nb +u2", a: "2", b: "1", likersA: "u1 u2"},
+	{name: "a cold item beside a resident one", ops: "a/u2/1 c/u2/1", want: "+c", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a closed shard", before: []string{"DEL p1:{0}:meta"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
+	{name: "another number of shards", before: []string{"HSET p1:{0}:meta shards 8"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
+	{name: "a full log", before: []string{"XADD p1:{0}:log 1-1 m x", "XADD p1:{0}:log 1-2 m x", "XADD p1:{0}:log 1-3 m x"}, ops: "a/u2/1", want: "full", a: "1", b: "0", likersA: "u1"},
+	{name: "a set of another type", before: []string{"DEL p1:{0}:likers:a", "SET p1:{0}:likers:a x"}, ops: "a/u2/1 b/u2/1", want: "e+", entry: "b +u2", a: "1", b: "1"},
+	{name: "a count that is no number", before: []string{"HSET p1:{0}:counts a many"}, ops: "a/u2/1 b/u2/1", want: "e+", entry: "b +u2", a: "many", b: "1", likersA: "u1"},
+	{name: "a count beyond all likers", before: []string{"HSET p1:{0}:counts a 9007199254740993"}, ops: "a/u2/1", want: "e", a: "9007199254740993", b: "0", likersA: "u1"},
+	{name: "a count below the number of likers", before: []string{"HSET p1:{0}:counts a 0"}, ops: "a/u1/0 b/u2/1", want: "e+", entry: "b +u2", a: "0", b: "1", likersA: "u1"},
+	{name: "a log of another type", before: []string{"SET p1:{0}:log x"}, ops: "a/u2/1", want: "WRONGTYPE", a: "1", b: "0", likersA: "u1"},
+}
+
+func TestTheLikeScriptKeepsItsTruthTable(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+		t.Cleanup(func() { _ = rdb.Close() })
+		for _, row := range truth {
+			t.Run(row.name, func(t *testing.T) {
+				k := keysOf(0)
+				commands(t, rdb, append([]string{
+					"FLUSHALL", "HSET " + k.meta + " shards 4", "HSET " + k.counts + " a 1 b 0", "SADD " + k.likers + "a u1",
+				}, row.before...)...)
+				entriesBefore := entriesOf(t, rdb, k.log)
+
+				got, start := callLike(t, rdb, row.ops)
+				equal(t, "outcomes", got, row.want)
+				if strings.Contains(row.want, "+") && strings.Contains(row.ops, "b/") {
+					equal(t, "b's count before", start["b"], "0")
+				}
+				equal(t, "log", strings.TrimPrefix(entriesOf(t, rdb, k.log), entriesBefore), row.entry)
+				counts := rdb.HMGet(t.Context(), k.counts, "a", "b", "c").Val()
+				equal(t, "counts", fmt.Sprint(counts), fmt.Sprintf("[%s %s <nil>]", row.a, row.b))
+				equal(t, "likers of a", strings.Join(sorted(rdb.SMembers(t.Context(), k.likers+"a").Val()), " "), row.likersA)
+			})
+		}
+	})
+}
+
+func TestASequenceNumberNearItsEndStepsToTheNextMillisecond(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
+		t.Cleanup(func() { _ = rdb.Close() })
+		k := keysOf(0)
+		commands(t, rdb, "HSET "+k.meta+" shards 4", "HSET "+k.counts+" a 0", "XADD "+k.log+" 8000000000000-1040000 m x", "XDEL "+k.log+" 8000000000000-1040000")
+		for _, ops := range []string{"a/u1/1", "a/u2/1"} {
+			got, _ := callLike(t, rdb, ops)
+			equal(t, "outcome", got, "+")
+		}
+		ids := []string{}
+		for _, m := range rdb.XRange(t.Context(), k.log, "-", "+").Val() {
+			ids = append(ids, m.ID)
+		}
+		equal(t, "ids", strings.Join(ids, " "),
+			"8000000000000-1040001 8000000000001-0 8000000000001-1")
+	})
+}
+
+// callLike runs the script on shard 0 of 4 with at most 3 pending entries;
+// start holds each item's count before the call.
+func callLike(t *testing.T, rdb *redis.Client, ops string) (outcomes string, start map[string]string) {
+	t.Helper()
+	k := keysOf(0)
+	b := newBatch(0, &k)
+	for op := range strings.FieldsSeq(ops) {
+		part := strings.Split(op, "/")
+		s := &slot{}
+		s.op.Item, s.op.User = part[0], part[1]
+		s.op.Want = map[string]like.Want{"0": 0, "1": 1, "~": 2}[part[2]]
+		b.add(s)
+	}
+	reply, err := likeScript.run(t.Context(), rdb, b.keys, b.args(Options{Shards: 4, MaxPending: 3})...).StringSlice()
+	if err != nil {
+		if strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "wrong kind of value") {
+			return "WRONGTYPE", nil
+		}
+		t.Fatal(err)
+	}
+	if len(reply) == 1 {
+		return reply[0], nil
+	}
+	start = map[string]string{}
+	for i, g := range b.groups {
+		start[g.item] = reply[2+i]
+	}
+	return reply[1], start
+}
+
+func commands(t *testing.T, rdb *redis.Client, lines ...string) {
+	t.Helper()
+	for _, line := range lines {
+		var args []any
+		for w := range strings.FieldsSeq(line) {
+			args = append(args, w)
+		}
+		ok(t, rdb.Do(t.Context(), args...).Err())
+	}
+}
+
+// entriesOf is the text of all entries of a log.
+func entriesOf(t *testing.T, rdb *redis.Client, log string) string {
+	t.Helper()
+	entries, err := rdb.XRange(t.Context(), log, "-", "+").Result()
+	if err != nil {
+		return ""
+	}
+	text := ""
+	for _, m := range entries {
+		for _, v := range m.Values {
+			text += v.(string)
+		}
+	}
+	return text
+}

@@ -1,0 +1,231 @@
+package counter
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
+)
+
+func TestMain(m *testing.M) { privatetest.Main(m, privatetest.NoLeaks) }
+
+// book is a ledger in memory: what a Source tells, with faults that a test sets.
+type book struct {
+	mu        sync.Mutex
+	likers    map[string]map[string]bool
+	watermark map[int]like.Version
+	floor     map[int]like.Version
+	err       error // every call fails with it
+	queries   int
+}
+
+func newBook() *book {
+	return &book{likers: map[string]map[string]bool{}, watermark: map[int]like.Version{}, floor: map[int]like.Version{}}
+}
+
+func (b *book) enter() (func(), error) {
+	b.mu.Lock()
+	b.queries++
+	return b.mu.Unlock, b.err
+}
+
+func (b *book) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+}
+
+func (b *book) Floor(_ context.Context, shard int) (like.Version, like.Version, error) {
+	leave, err := b.enter()
+	defer leave()
+	return max(b.floor[shard], b.watermark[shard]), b.watermark[shard], err
+}
+
+func (b *book) Counts(_ context.Context, items, users []string) ([]like.Reading, error) {
+	leave, err := b.enter()
+	defer leave()
+	out := make([]like.Reading, len(items))
+	for i, item := range items {
+		out[i] = like.Reading{
+			Item: item, Count: int64(len(b.likers[item])), Liked: b.likers[item][users[i]],
+			Source: like.FromLedger, AsOf: time.Now(),
+		}
+	}
+	return out, err
+}
+
+func (b *book) LoadLikers(_ context.Context, items []string, page int, yield func(string, []string) error) error {
+	leave, err := b.enter()
+	defer leave()
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		for users := range slices.Chunk(slices.Sorted(maps.Keys(b.likers[item])), page) {
+			if err := yield(item, users); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// drain does what a worker does: it moves everything in the log to the book.
+func (b *book) drain(t *testing.T, l *Log) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for shard := range l.Shards() {
+		entries, err := l.Read(t.Context(), shard, b.watermark[shard], 1<<20)
+		ok(t, err)
+		for _, e := range entries {
+			for _, ch := range e.Changes {
+				b.set(ch.Item, ch.User, ch.Liked)
+			}
+			b.watermark[shard] = e.Version
+		}
+		_, err = l.Trim(t.Context(), shard, b.watermark[shard])
+		ok(t, err)
+	}
+}
+
+func (b *book) set(item, user string, liked bool) {
+	if b.likers[item] == nil {
+		b.likers[item] = map[string]bool{}
+	}
+	if liked {
+		b.likers[item][user] = true
+	} else {
+		delete(b.likers[item], user)
+	}
+}
+
+// rig is a counter over a server of its own.
+type rig struct {
+	*Counter
+	t    *testing.T
+	rdb  *redis.Client
+	log  *Log
+	book *book
+}
+
+func newRig(t *testing.T, addr string, opt Options) *rig {
+	t.Helper()
+	if opt.Shards == 0 {
+		opt.Shards = 4
+	}
+	r := &rig{t: t, book: newBook(), rdb: redis.NewClient(&redis.Options{Addr: addr})}
+	t.Cleanup(func() { _ = r.rdb.Close() })
+	r.log = NewLog(r.rdb, opt.Shards)
+	r.Counter = start(t, addr, r.book, opt)
+	return r
+}
+
+func start(t *testing.T, addr string, b *book, opt Options) *Counter {
+	t.Helper()
+	c, err := New(redis.UniversalOptions{Addrs: []string{addr}}, b, opt)
+	ok(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := c.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// onBoth runs a test on a real server and on miniredis.
+func onBoth(t *testing.T, test func(t *testing.T, addr string)) {
+	t.Run("redis", func(t *testing.T) { test(t, address(t, privatetest.Redis(t).URL())) })
+	t.Run("miniredis", func(t *testing.T) { test(t, miniredis.RunT(t).Addr()) })
+}
+
+func address(t *testing.T, url string) string {
+	t.Helper()
+	opt, err := redis.ParseURL(url)
+	ok(t, err)
+	return opt.Addr
+}
+
+func realRig(t *testing.T, opt Options) *rig {
+	t.Helper()
+	return newRig(t, address(t, privatetest.Redis(t).URL()), opt)
+}
+
+// do applies one op, which must not fail.
+func (r *rig) do(item, user string, want like.Want) like.Result {
+	r.t.Helper()
+	res := r.try(item, user, want)
+	ok(r.t, res.Err)
+	return res
+}
+
+func (r *rig) try(item, user string, want like.Want) like.Result {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), 3*time.Second)
+	defer cancel()
+	res := make([]like.Result, 1)
+	_ = r.Apply(ctx, []like.Op{{Item: item, User: user, Want: want}}, res)
+	return res[0]
+}
+
+func (r *rig) read(item, user string) like.Reading {
+	r.t.Helper()
+	got, err := r.Read(r.t.Context(), []string{item}, user)
+	ok(r.t, err)
+	return got[0]
+}
+
+func ok(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func same[T any](t testing.TB, what string, got, want T, eq func(a, b T) bool) {
+	t.Helper()
+	if !eq(got, want) {
+		t.Errorf("%s: got %v, want %v", what, got, want)
+	}
+}
+
+func equal[T comparable](t testing.TB, what string, got, want T) {
+	t.Helper()
+	same(t, what, got, want, func(a, b T) bool { return a == b })
+}
+
+// eventually waits for a condition that the counter reaches by itself.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); !holds(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("not reached: %s", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+// checkItem holds I2: the count is the cardinality, and both are n.
+func (r *rig) checkItem(item string, n int64) {
+	r.t.Helper()
+	k := keysOf(ShardOf(item, r.log.Shards()))
+	count, err := r.rdb.HGet(r.t.Context(), k.counts, item).Int64()
+	ok(r.t, err)
+	card, err := r.rdb.SCard(r.t.Context(), k.likers+item).Result()
+	ok(r.t, err)
+	equal(r.t, "count in redis of "+item, count, n)
+	equal(r.t, "cardinality of "+item, card, n)
+}
+
+func sorted[T cmp.Ordered](s []T) []T { return slices.Sorted(slices.Values(s)) }
