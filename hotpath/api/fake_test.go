@@ -1,0 +1,151 @@
+package api
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"plusone/hotpath/like"
+)
+
+// memory is a small counter and ledger in one that can be told to fail.
+type memory struct {
+	mu       sync.Mutex
+	likes    map[string]map[string]like.Version // item → user → when
+	version  like.Version
+	calls    int                              // of Apply
+	fail     error                            // what every call returns
+	failOp   func(like.Op) error              // what an op's result holds
+	before   func(context.Context, []like.Op) // runs in Apply, unlocked
+	told     []like.Notification              // what Notifications lists
+	askedBy  string                           // the user of the last Read or ReceiptState
+	receipts map[like.Receipt]like.State      // known receipts
+}
+
+func newMemory() *memory {
+	return &memory{
+		likes:    map[string]map[string]like.Version{},
+		version:  1_700_000_000_000 << 20,
+		receipts: map[like.Receipt]like.State{},
+	}
+}
+
+func (m *memory) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
+	if m.before != nil {
+		m.before(ctx, ops)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.calls++
+	if m.fail != nil {
+		return m.fail
+	}
+	for i, op := range ops {
+		if m.failOp != nil {
+			if results[i].Err = m.failOp(op); results[i].Err != nil {
+				continue
+			}
+		}
+		results[i] = m.apply(op)
+	}
+	return ctx.Err()
+}
+
+func (m *memory) apply(op like.Op) like.Result {
+	users := m.likes[op.Item]
+	if users == nil {
+		users = map[string]like.Version{}
+		m.likes[op.Item] = users
+	}
+	_, had := users[op.User]
+	want := op.Want == like.Liked || op.Want == like.Toggle && !had
+	r := like.Result{Liked: want, Changed: want != had}
+	if r.Changed {
+		m.version++
+		r.Receipt = like.Receipt{Shard: 3, Version: m.version}
+		m.receipts[r.Receipt] = like.Accepted
+		if want {
+			users[op.User] = m.version
+		} else {
+			delete(users, op.User)
+		}
+	}
+	r.Count = int64(len(users))
+	return r
+}
+
+func (m *memory) Read(_ context.Context, items []string, user string) ([]like.Reading, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.askedBy = user
+	if m.fail != nil {
+		return nil, m.fail
+	}
+	var all []like.Reading
+	for _, item := range items {
+		_, liked := m.likes[item][user]
+		all = append(all, like.Reading{
+			Item: item, Count: int64(len(m.likes[item])), Liked: liked,
+			Source: like.FromRedis, AsOf: time.UnixMilli(1_700_000_000_042),
+		})
+	}
+	return all, nil
+}
+
+func (m *memory) Likers(_ context.Context, item, after string, limit int) ([]like.Liker, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []like.Liker
+	for user, v := range m.likes[item] {
+		if user > after {
+			all = append(all, like.Liker{User: user, At: v.Time()})
+		}
+	}
+	slices.SortFunc(all, func(a, b like.Liker) int { return strings.Compare(a.User, b.User) })
+	return all[:min(limit, len(all))], m.fail
+}
+
+func (m *memory) LikedBy(_ context.Context, user string, after like.LikedItem, limit int) ([]like.LikedItem, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []like.LikedItem
+	for item, users := range m.likes {
+		if v, ok := users[user]; ok && (after.Version == 0 || v < after.Version) {
+			all = append(all, like.LikedItem{Item: item, Version: v})
+		}
+	}
+	slices.SortFunc(all, func(a, b like.LikedItem) int { return int(b.Version - a.Version) })
+	return all[:min(limit, len(all))], m.fail
+}
+
+func (m *memory) ReceiptState(_ context.Context, r like.Receipt, user string) (like.State, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.askedBy = user
+	state, ok := m.receipts[r]
+	if !ok {
+		return "", like.ErrNotFound
+	}
+	return state, m.fail
+}
+
+func (m *memory) Notifications(_ context.Context, after int64, limit int) ([]like.Notification, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []like.Notification
+	for _, n := range m.told {
+		if n.Seq > after {
+			all = append(all, n)
+		}
+	}
+	return all[:min(limit, len(all))], m.fail
+}
+
+// applied is how often Apply was called.
+func (m *memory) applied() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.calls
+}

@@ -1,0 +1,184 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// handle answers one request: exactly one answer, one count, and at most one
+// line in the log, whatever happens on the way.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	c := &call{http: ctx, route: noRoute}
+	c.id = s.ids.of(&ctx.Request.Header)
+	if err := s.serve(c); err != nil {
+		s.refuse(c, err)
+	}
+	s.finish(c)
+	s.metrics.took(c.route, time.Since(ctx.Time()))
+}
+
+// serve finds out what to do, for whom, and does it. A panic is an error like
+// others: it must not end the process.
+func (s *Server) serve(c *call) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, r, debug.Stack())
+		}
+	}()
+	defer s.inFlight.Add(-1)
+	if s.inFlight.Add(1) > s.maxInFlight || s.isOver(c) {
+		return errOverloaded
+	}
+	do, err := s.find(c)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.opTimeout)
+	defer cancel()
+	c.ctx = ctx
+	return do(s, c)
+}
+
+// isOver reports whether the connection is one too many; then this answer is
+// its last.
+func (s *Server) isOver(c *call) bool {
+	nc, ok := c.http.Conn().(*conn)
+	if ok && nc.over {
+		c.http.SetConnectionClose()
+	}
+	return ok && nc.over
+}
+
+// find fills in what the request is about: route, caller and subject.
+func (s *Server) find(c *call) (do func(*Server, *call) error, err error) {
+	h := &c.http.Request.Header
+	path, query, err := split(h.RequestURI())
+	if err != nil {
+		return nil, err
+	}
+	r, arg := match(path)
+	c.route, c.query = r, query
+	if r == noRoute {
+		return nil, errNoRoute
+	}
+	if do = r.find(h.Method()); do == nil {
+		return nil, errMethod
+	}
+	if c.who, err = s.identity.who(h, peerOf(c.http)); err != nil {
+		return nil, err
+	}
+	c.arg, err = unescape(arg, false)
+	return do, err
+}
+
+// refuse answers with the problem document of an error.
+func (s *Server) refuse(c *call, err error) {
+	row := explain(err)
+	s.report(c, row, err)
+	r := &c.http.Response
+	r.SetStatusCode(row.status)
+	r.Header.SetContentType("application/problem+json")
+	switch row.status {
+	case 401:
+		r.Header.Set("WWW-Authenticate", challenge(err))
+	case 405:
+		r.Header.Set("Allow", c.route.allow)
+	case 503:
+		r.Header.Set("Retry-After", "1")
+	}
+	var room [answerSize]byte
+	r.SetBody(appendProblem(room[:0], row, err, c.id))
+}
+
+func challenge(err error) string {
+	if errors.Is(err, errBadIdentity) {
+		return `Bearer realm="plusone", error="invalid_token"`
+	}
+	return `Bearer realm="plusone"`
+}
+
+// finish adds what every answer has.
+func (s *Server) finish(c *call) {
+	r := &c.http.Response
+	r.Header.SetBytesV("X-Request-Id", c.id)
+	r.Header.Set("Cache-Control", "no-store")
+	r.Header.Set("X-Content-Type-Options", "nosniff")
+	if s.closing.Load() {
+		r.SetConnectionClose()
+	}
+	s.metrics.answered(c.route, c.http.Request.Header.Method(), r.StatusCode())
+}
+
+// malformed answers what the parser could not make a request of. The connection
+// is closed after it.
+func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
+	c := &call{http: ctx, route: badRequest}
+	c.id = s.ids.of(&ctx.Request.Header)
+	err = parseError(err)
+	if nc, ok := ctx.Conn().(*conn); ok && !errors.Is(err, errReadTimeout) {
+		nc.linger.Store(true)
+	}
+	s.refuse(c, err)
+	ctx.Response.SkipBody = ctx.IsHead()
+	s.finish(c)
+}
+
+// parseError names a parser's error. The parser's own text quotes the request
+// and is kept to ourselves.
+func parseError(err error) error {
+	var small *fasthttp.ErrSmallBuffer
+	var network net.Error
+	switch {
+	case errors.As(err, &small):
+		return errHeaderTooLong
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return errTooLarge
+	case errors.As(err, &network) && network.Timeout():
+		return errReadTimeout
+	}
+	return errBadRequest
+}
+
+// refuseConn answers and closes a connection that will not be read. The answer
+// fits into an empty send buffer, so this does not wait for the client.
+func (s *Server) refuseConn(nc net.Conn) {
+	id := s.ids.next()
+	body := appendProblem(nil, explain(errOverloaded), errOverloaded, id)
+	answer := fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"+
+		"Connection: close\r\nRetry-After: 1\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body)
+	if nc.SetWriteDeadline(time.Now().Add(10*time.Millisecond)) == nil {
+		_, _ = nc.Write(answer) // a client that is gone needs no answer
+	}
+	_ = nc.Close()
+	s.metrics.answered(badRequest, nil, fasthttp.StatusServiceUnavailable)
+}
+
+// report logs an error: our own mistakes always, a lack of capacity or of a
+// store at most once a second for all requests, and the client's mistakes only
+// for debugging.
+func (s *Server) report(c *call, r row, err error) {
+	level := slog.LevelDebug
+	switch {
+	case r.status == fasthttp.StatusInternalServerError:
+		level = slog.LevelError
+	case r.status == fasthttp.StatusServiceUnavailable && s.mayWarn():
+		level = slog.LevelWarn
+	}
+	ctx := context.Background() // slog reads values from it, and there are none
+	if s.log.Enabled(ctx, level) {
+		s.log.Log(ctx, level, "request refused", "code", r.code, "route", c.route.pattern,
+			"request_id", string(c.id), "server_key", c.who.key, "err", err)
+	}
+}
+
+func (s *Server) mayWarn() bool {
+	now, last := time.Now().Unix(), s.lastWarning.Load()
+	return now != last && s.lastWarning.CompareAndSwap(last, now)
+}

@@ -1,0 +1,111 @@
+package api
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"plusone/hotpath/like"
+)
+
+// Answers are appended by hand: they are small and flat, and an encoder that
+// reflects costs more than the rest of the handler.
+
+// appendString appends s as a JSON string. Bytes that are not UTF-8 become
+// U+FFFD, so that an answer is always valid; ids never hold any.
+func appendString(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	b = append(b, '"')
+	start := 0
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= utf8.RuneSelf {
+			r, n := utf8.DecodeRuneInString(s[i:])
+			if r == utf8.RuneError && n == 1 {
+				b = append(append(b, s[start:i]...), "\ufffd"...)
+				start = i + 1
+			}
+			i += n
+			continue
+		}
+		if c < ' ' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			b = append(append(b, s[start:i]...), '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			start = i + 1
+		}
+		i++
+	}
+	return append(append(b, s[start:]...), '"')
+}
+
+func appendInt(b []byte, n int64) []byte { return strconv.AppendInt(b, n, 10) }
+
+// appendTime appends t as a JSON string: RFC 3339, UTC, milliseconds.
+func appendTime(b []byte, t time.Time) []byte {
+	b = append(b, '"')
+	b = t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000Z07:00")
+	return append(b, '"')
+}
+
+// appendReceipt appends what r.String() says, without its allocations.
+func appendReceipt(b []byte, r like.Receipt) []byte {
+	b = append(b, '"')
+	b = appendInt(b, int64(r.Shard))
+	b = append(b, '-')
+	b = appendInt(b, r.Version.Time().UnixMilli())
+	b = append(b, '-')
+	b = appendInt(b, int64(r.Version&like.MaxSeq))
+	return append(b, '"')
+}
+
+// appendPair appends the start of an object about an item and a user.
+func appendPair(b []byte, item, user string) []byte {
+	b = append(b, `{"item":`...)
+	b = appendString(b, item)
+	b = append(b, `,"user":`...)
+	return appendString(b, user)
+}
+
+// appendResult appends the answer to an op that was applied.
+func appendResult(b []byte, op like.Op, r *like.Result) []byte {
+	b = appendPair(b, op.Item, op.User)
+	b = append(b, `,"liked":`...)
+	b = strconv.AppendBool(b, r.Liked)
+	b = append(b, `,"changed":`...)
+	b = strconv.AppendBool(b, r.Changed)
+	b = append(b, `,"count":`...)
+	b = appendInt(b, r.Count)
+	if op.Want == like.Toggle {
+		b = append(b, `,"action":`...)
+		b = append(b, action(r.Liked)...)
+	}
+	if r.Changed {
+		b = append(b, `,"receipt":`...)
+		b = appendReceipt(b, r.Receipt)
+	}
+	return append(b, '}')
+}
+
+func action(liked bool) string {
+	if liked {
+		return `"like"`
+	}
+	return `"unlike"`
+}
+
+// appendReading appends a reading; asked says that somebody did, so that
+// `liked` means something.
+func appendReading(b []byte, r *like.Reading, asked bool) []byte {
+	b = append(b, `{"item":`...)
+	b = appendString(b, r.Item)
+	b = append(b, `,"count":`...)
+	b = appendInt(b, r.Count)
+	if asked {
+		b = append(b, `,"liked":`...)
+		b = strconv.AppendBool(b, r.Liked)
+	}
+	b = append(b, `,"as_of":`...)
+	b = appendTime(b, r.AsOf)
+	b = append(b, `,"source":`...)
+	b = appendString(b, string(r.Source))
+	return append(b, '}')
+}

@@ -1,0 +1,75 @@
+package api
+
+import (
+	"fmt"
+
+	"plusone/hotpath/like"
+)
+
+// readItem answers one item. An item that nobody has liked has zero likes: there
+// is no such thing as an unknown item.
+func (s *Server) readItem(c *call) error {
+	item, err := c.item()
+	if err != nil {
+		return err
+	}
+	readings, err := s.read(c, []string{item})
+	if err != nil {
+		return err
+	}
+	var room [answerSize]byte
+	return c.answer(appendReading(room[:0], &readings[0], c.who.user != ""))
+}
+
+// readItems answers up to maxItems items in the order of the query.
+func (s *Server) readItems(c *call) error {
+	items, err := itemsOf(c.query)
+	if err != nil {
+		return err
+	}
+	readings, err := s.read(c, items)
+	if err != nil {
+		return err
+	}
+	b := make([]byte, 0, 128*len(items))
+	b = append(b, `{"items":[`...)
+	for i := range readings {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = appendReading(b, &readings[i], c.who.user != "")
+	}
+	return c.answer(append(b, `]}`...))
+}
+
+// read holds the counter to one reading for each item.
+func (s *Server) read(c *call, items []string) ([]like.Reading, error) {
+	readings, err := s.counter.Read(c.ctx, items, c.who.user)
+	if err != nil {
+		return nil, err
+	}
+	if len(readings) != len(items) {
+		return nil, fmt.Errorf("read %d items: got %d readings", len(items), len(readings))
+	}
+	return readings, nil
+}
+
+// readReceipt tells how far a change has got, and when it was accepted.
+func (s *Server) readReceipt(c *call) error {
+	r, err := like.ParseReceipt(c.arg)
+	if err != nil {
+		return err
+	}
+	state, err := s.receipts.ReceiptState(c.ctx, r, c.who.user)
+	if err != nil {
+		return err
+	}
+	var room [answerSize]byte
+	b := append(room[:0], `{"receipt":`...)
+	b = appendReceipt(b, r)
+	b = append(b, `,"state":`...)
+	b = appendString(b, string(state))
+	b = append(b, `,"accepted_at":`...)
+	b = appendTime(b, r.Version.Time())
+	return c.answer(append(b, '}'))
+}

@@ -1,0 +1,160 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+)
+
+// Options are what a Server is made of. All of the first group are needed; a
+// zero limit is its default.
+type Options struct {
+	Counter       Counter
+	Lists         Lists
+	Receipts      Receipts
+	Notifications Notifications
+	Identity      *Identity
+	CursorSecret  []byte // at least MinSecret bytes, the same in every process
+	Log           *slog.Logger
+	Metrics       prometheus.Registerer
+
+	OpTimeout    time.Duration // of the stores for one request; 2 s
+	ReadTimeout  time.Duration // of a whole request; 5 s
+	WriteTimeout time.Duration // of an answer; 5 s
+	IdleTimeout  time.Duration // between requests of a connection; 60 s
+	MaxBody      int           // bytes; 1 MiB
+	MaxHeader    int           // bytes of request line and headers, kept for each connection; 16 KiB
+	MaxConns     int           // connections; 16384
+	MaxInFlight  int           // requests being handled; 4096
+}
+
+func (o Options) withDefaults() Options {
+	def(&o.OpTimeout, 2*time.Second)
+	def(&o.ReadTimeout, 5*time.Second)
+	def(&o.WriteTimeout, 5*time.Second)
+	def(&o.IdleTimeout, time.Minute)
+	def(&o.MaxBody, 1<<20)
+	def(&o.MaxHeader, 16<<10)
+	def(&o.MaxConns, 16384)
+	def(&o.MaxInFlight, 4096)
+	return o
+}
+
+func def[T int | time.Duration](v *T, to T) {
+	if *v == 0 {
+		*v = to
+	}
+}
+
+func (o Options) check() error {
+	switch {
+	case o.Counter == nil || o.Lists == nil || o.Receipts == nil || o.Notifications == nil:
+		return errors.New("api: a store is missing")
+	case o.Identity == nil || o.Log == nil || o.Metrics == nil:
+		return errors.New("api: identity, log or metrics are missing")
+	case len(o.CursorSecret) < MinSecret:
+		return fmt.Errorf("api: the cursor secret has %d bytes, at least %d are needed", len(o.CursorSecret), MinSecret)
+	case min(o.OpTimeout, o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) < 0,
+		min(o.MaxBody, o.MaxHeader, o.MaxConns, o.MaxInFlight) < 0:
+		return errors.New("api: a limit is negative")
+	}
+	return nil
+}
+
+// Server answers the public listener.
+type Server struct {
+	counter       Counter
+	lists         Lists
+	receipts      Receipts
+	notifications Notifications
+	identity      *Identity
+	cursors       cursors
+	log           *slog.Logger
+	metrics       *metrics
+
+	opTimeout   time.Duration
+	maxInFlight int64
+	inFlight    atomic.Int64
+	lastWarning atomic.Int64 // unix seconds; see report
+	ids         *ids
+	conns       *connections
+	closing     atomic.Bool
+	http        *fasthttp.Server
+}
+
+// New makes a Server and registers its metrics; it starts nothing.
+func New(o Options) (*Server, error) {
+	o = o.withDefaults()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
+		identity: o.Identity, cursors: cursors{o.CursorSecret}, log: o.Log,
+		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
+	}
+	s.conns = &connections{most: o.MaxConns, refuse: s.refuseConn, open: map[*conn]struct{}{}}
+	m, err := newMetrics(o.Metrics, s.conns.count)
+	if err != nil {
+		return nil, fmt.Errorf("api: register metrics: %w", err)
+	}
+	s.metrics = m
+	s.http = &fasthttp.Server{
+		Handler:            s.handle,
+		ErrorHandler:       s.malformed,
+		Logger:             silence{},
+		ReadTimeout:        o.ReadTimeout,
+		WriteTimeout:       o.WriteTimeout,
+		IdleTimeout:        o.IdleTimeout,
+		MaxRequestBodySize: o.MaxBody,
+		ReadBufferSize:     o.MaxHeader,
+		// One more than the listener lets through, so that its text/plain refusal
+		// is never seen.
+		Concurrency:                  s.conns.limit() + 1,
+		NoDefaultServerHeader:        true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true, // headers hold credentials
+		CloseOnShutdown:              true,
+	}
+	return s, nil
+}
+
+// Serve answers the connections of ln, which it closes, until Shutdown.
+func (s *Server) Serve(ln net.Listener) error {
+	defer ln.Close() // Shutdown has mostly done so
+	if err := s.http.Serve(&listener{ln, s.conns, &s.closing}); err != nil {
+		return fmt.Errorf("api: serve %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// unusedGrace is what a connection that has never sent anything gets to send
+// its first request when the server is closing.
+const unusedGrace = 500 * time.Millisecond
+
+// Shutdown stops accepting, answers every request that has been accepted, with
+// Connection: close, and returns when all connections are gone. When ctx is over
+// first, the remaining ones are cut and its error is returned.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.closing.Store(true)
+	unused := time.AfterFunc(unusedGrace, s.conns.closeUnused)
+	defer unused.Stop()
+	if err := s.http.ShutdownWithContext(ctx); err != nil {
+		s.conns.closeAll()
+		return fmt.Errorf("api: shut down: %w", err)
+	}
+	return nil
+}
+
+// silence drops fasthttp's own log lines, one for each malformed request, which
+// quote headers and are said again: to malformed, or by Serve's error.
+type silence struct{}
+
+func (silence) Printf(string, ...any) {}
