@@ -17,15 +17,16 @@ import (
 // binaries are the programs of one Postgres installation.
 type binaries struct{ initdb, postgres string }
 
-// findPostgres looks on PATH, then in Debian's places, newest version first.
-func findPostgres() (binaries, error) {
+// findPostgres looks on PATH, then in Debian's places, newest version first, then
+// in last.
+func findPostgres(last string) (binaries, error) {
 	dirs := filepath.SplitList(os.Getenv("PATH"))
 	debian, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil {
 		return binaries{}, fmt.Errorf("look for postgres: %w", err)
 	}
 	slices.SortFunc(debian, func(a, b string) int { return majorVersion(b) - majorVersion(a) })
-	for _, dir := range append(dirs, debian...) {
+	for _, dir := range slices.Concat(dirs, debian, []string{last}) {
 		initdb, err1 := exec.LookPath(filepath.Join(dir, "initdb"))
 		postgres, err2 := exec.LookPath(filepath.Join(dir, "postgres"))
 		if err1 == nil && err2 == nil && filepath.IsAbs(dir) {

@@ -18,6 +18,7 @@ import (
 // PostgresOptions says how a private Postgres runs.
 type PostgresOptions struct {
 	Dir        string // where cluster, password and log lie; made if missing
+	Bin        string // a directory to look for the programs in when they are nowhere else
 	FastUnsafe bool   // for tests: no fsync, so a lost machine loses data
 }
 
@@ -46,7 +47,7 @@ const (
 // and returns once it accepts connections. Run by root it becomes the owner of
 // the cluster, or the user postgres, or nobody.
 func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
-	bins, err := findPostgres()
+	bins, err := findPostgres(o.Bin)
 	if err != nil {
 		return nil, err
 	}
@@ -77,6 +78,9 @@ func (p *Postgres) URL() string { return p.urlOf(pgDatabase) }
 func (p *Postgres) urlOf(database string) string {
 	return fmt.Sprintf("postgres://%s:%s@%s/%s?sslmode=disable", pgUser, p.password, address(p.port), database)
 }
+
+// Program is the path of the postgres that runs.
+func (p *Postgres) Program() string { return p.bins.postgres }
 
 // Pid is the process id of the postmaster.
 func (p *Postgres) Pid() int { return p.proc.cmd.Process.Pid }

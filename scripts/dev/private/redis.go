@@ -47,6 +47,9 @@ func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("redis directory: %w", err)
 	}
+	if err := awaitPredecessor(ctx, o.Dir); err != nil {
+		return nil, err
+	}
 	r := &Redis{opts: o, bin: bin}
 	err = onFreePort(func(port int) error {
 		r.port = port
@@ -56,6 +59,36 @@ func StartRedis(ctx context.Context, o RedisOptions) (*Redis, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// awaitPredecessor waits while the server that last used dir still runs: one
+// whose parent was killed ends a moment after it, and two on one append-only
+// file would spoil it. (It sees processes on Linux only.)
+func awaitPredecessor(ctx context.Context, dir string) error {
+	b, err := os.ReadFile(filepath.Join(dir, "redis.pid"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("redis directory: %w", err)
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return fmt.Errorf("redis directory: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleTime)
+	defer cancel()
+	pid := strings.TrimSpace(string(b))
+	for {
+		cwd, err := os.Readlink("/proc/" + pid + "/cwd")
+		if err != nil || cwd != dir {
+			return nil // it is gone, and its number may be somebody else's
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("another redis-server (pid %s) runs on %s", pid, dir)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }
 
 // errPortTaken: another process listens where ours was to.
@@ -101,6 +134,7 @@ func (r *Redis) start(ctx context.Context) error {
 	args := []string{
 		"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", r.opts.Dir,
 		"--logfile", filepath.Join(r.opts.Dir, "redis.log"), "--daemonize", "no",
+		"--pidfile", filepath.Join(r.opts.Dir, "redis.pid"),
 		"--appendonly", "yes", "--appendfsync", r.opts.AppendFsync,
 		"--save", "", "--maxmemory-policy", "noeviction",
 	}
