@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -56,11 +55,13 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 		return Applied{}, err
 	}
 	applied, err := b.apply(ctx, args)
-	if isRefusal(err) {
-		err = errors.Join(err, b.forget(ctx))
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		err = b.recountNegative(ctx, applied.Deltas)
+	case isRefusal(err):
+		if undo := b.forget(ctx); undo != nil {
+			return Applied{}, failed("forget refused rows", undo)
+		}
 	}
 	return applied, failed(fmt.Sprintf("apply %d rows", len(rows)), err)
 }
@@ -108,12 +109,14 @@ func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err err
 	return applied, b.tx.SendBatch(ctx, &batch).Close()
 }
 
-// forget takes the transaction back to where apply found it.
+// forget takes the transaction back to where apply found it. These are two round
+// trips because nothing else can be prepared before the first is done.
 func (b *Batch) forget(ctx context.Context) error {
-	var batch pgx.Batch
-	batch.Queue(`ROLLBACK TO SAVEPOINT apply`)
-	batch.Queue(`RELEASE SAVEPOINT apply`)
-	return b.tx.SendBatch(ctx, &batch).Close()
+	if _, err := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT apply`); err != nil {
+		return err
+	}
+	_, err := b.tx.Exec(ctx, `RELEASE SAVEPOINT apply`)
+	return err
 }
 
 func readApplied(rows pgx.Rows) (a Applied, err error) {
