@@ -79,6 +79,13 @@ CREATE TABLE repairs (
 
 CREATE INDEX repairs_by_item ON repairs (item_id, at);
 
+-- When each shard was last reconciled wholly, so that several reconcilers share
+-- the work; shard -1 is the ledger's check of itself.
+CREATE TABLE checks (
+    shard      integer PRIMARY KEY,
+    checked_at timestamptz NOT NULL
+);
+
 -- Changes of one item folded over one window. The partial unique index keeps
 -- one open row per item; a change after its closing opens the next one. seq is
 -- given at closing, under a lock, so that it is visible in its own order.

@@ -23,10 +23,18 @@ var (
 	//go:embed trim.lua
 	Trim string
 
+	//go:embed pin.lua
+	Pin string
+	//go:embed snapshot.lua
+	Snapshot string
+
 	//go:embed names.lua
 	names string
 	//go:embed undo.lua
 	undo string
+	//go:embed mend.lua
+	mend string
 
 	Undo = names + undo
+	Mend = names + mend
 )

@@ -19,14 +19,14 @@ func ShardOf(item string, shards int) int { return Bucket(item) & (shards - 1) }
 
 // keys are the names of one shard's keys. All carry the shard as hash tag.
 type keys struct {
-	meta, counts, log, pin string
-	likers, lease, loaded  string // prefixes of the keys per item
+	meta, counts, log, pin, recent string
+	likers, lease, loaded          string // prefixes of the keys per item
 }
 
 func keysOf(shard int) keys {
 	p := "p1:{" + strconv.Itoa(shard) + "}:"
 	return keys{
-		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin",
+		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 	}
 }

@@ -33,6 +33,9 @@ var (
 	installScript = newScript(scripts.Install)
 	trimScript    = newScript(scripts.Trim)
 	undoScript    = newScript(scripts.Undo)
+	pinScript     = newScript(scripts.Pin)
+	snapScript    = newScript(scripts.Snapshot)
+	mendScript    = newScript(scripts.Mend)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

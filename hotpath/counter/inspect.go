@@ -1,0 +1,138 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+)
+
+// ListMost is the largest set that Look lists; larger ones are read in pages.
+const ListMost = 512
+
+// Item is what Redis holds of an item at one moment.
+type Item struct {
+	ID       string
+	Resident bool
+	Count    string // as stored; a healthy one is a decimal number
+	Size     int64  // its set's cardinality, -1 when the key is no set
+	Users    []string
+	Listed   bool // Users are all of them
+}
+
+// Resident returns a page of the shard's resident items, each at least once
+// over all pages; a next cursor of 0 ends it.
+func (p *Pin) Resident(ctx context.Context, cursor uint64) (items []string, next uint64, err error) {
+	page, next, err := p.l.rdb.HScan(ctx, p.k.counts, cursor, "", 256).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the items of shard %d: %w", p.shard, unavailable(err))
+	}
+	for i := 0; i < len(page); i += 2 {
+		items = append(items, page[i])
+	}
+	return items, next, nil
+}
+
+// Look takes a snapshot of items, in one script: keep them few.
+func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
+	names, args := []string{p.k.counts}, []any{ListMost}
+	for _, item := range items {
+		names = append(names, p.k.likers+item)
+		args = append(args, item)
+	}
+	reply, err := snapScript.run(ctx, p.l.rdb, names, args...).Slice()
+	if err != nil {
+		return nil, fmt.Errorf("look at items of shard %d: %w", p.shard, unavailable(err))
+	}
+	if len(reply) != 3*len(items) {
+		return nil, fmt.Errorf("look at items of shard %d: redis answered %d values for %d items", p.shard, len(reply), len(items))
+	}
+	seen := make([]Item, len(items))
+	for i, item := range items {
+		seen[i] = itemOf(item, reply[3*i:])
+	}
+	return seen, nil
+}
+
+func itemOf(id string, reply []any) Item {
+	item := Item{ID: id}
+	item.Count, _ = reply[0].(string)
+	item.Size, _ = reply[1].(int64)
+	item.Resident = item.Count != ""
+	users, listed := reply[2].([]any)
+	for _, u := range users {
+		if s, ok := u.(string); ok {
+			item.Users = append(item.Users, s)
+		}
+	}
+	item.Listed = listed || item.Size == 0
+	return item
+}
+
+// Users returns a page of an item's likers, each at least once over all pages;
+// a next cursor of 0 ends it.
+func (p *Pin) Users(ctx context.Context, item string, cursor uint64) (users []string, next uint64, err error) {
+	users, next, err = p.l.rdb.SScan(ctx, p.k.likers+item, cursor, "", 1000).Result()
+	if err != nil {
+		return nil, 0, fmt.Errorf("list the likers of %s: %w", item, unavailable(err))
+	}
+	return users, next, nil
+}
+
+// Has reports which of the users are in the item's set.
+func (p *Pin) Has(ctx context.Context, item string, users []string) ([]bool, error) {
+	members := make([]any, len(users))
+	for i, u := range users {
+		members[i] = u
+	}
+	is, err := p.l.rdb.SMIsMember(ctx, p.k.likers+item, members...).Result()
+	if err != nil {
+		return nil, fmt.Errorf("look for likers of %s: %w", item, unavailable(err))
+	}
+	return is, nil
+}
+
+// Fix is one repair in Redis.
+type Fix string
+
+// The repairs, as mend.lua makes them.
+const (
+	AddUser    Fix = "add"    // into the set, which has lost it
+	RemoveUser Fix = "remove" // from the set: the ledger has seen the unlike
+	AppendUser Fix = "append" // to the log: the ledger never had it
+	SetCount   Fix = "count"  // to the cardinality
+	DropItem   Fix = "drop"   // make it cold: its set or count can't be read
+)
+
+// Mended is what came of a repair.
+type Mended struct {
+	Done          bool   // false: the pair or item is no longer as it was found
+	Before, After string // the count, for SetCount
+}
+
+// Mend makes one repair, unless the log names the pair (for DropItem the item)
+// after the pin. It checks and repairs in one script. Errors: ErrUnpinned.
+func (p *Pin) Mend(ctx context.Context, fix Fix, pair Pair) (Mended, error) {
+	for {
+		if _, named := p.named[pair]; named && fix != SetCount {
+			return Mended{}, nil
+		}
+		reply, err := mendScript.run(ctx, p.l.rdb,
+			[]string{p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
+			string(fix), p.text, pair.Item, pair.User, p.read.Next().String()).StringSlice()
+		switch {
+		case err != nil:
+			return Mended{}, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, unavailable(err))
+		case len(reply) == 3:
+			return Mended{Done: true, Before: reply[1], After: reply[2]}, nil
+		case reply[0] == "done":
+			return Mended{Done: true}, nil
+		case reply[0] == "unpinned":
+			return Mended{}, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, ErrUnpinned)
+		case reply[0] == "kept":
+			return Mended{}, nil
+		}
+		// many: look at what has come since in Go, then try again
+		if err := p.readOn(ctx); err != nil {
+			return Mended{}, err
+		}
+	}
+}

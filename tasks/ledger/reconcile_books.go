@@ -1,0 +1,80 @@
+package ledger
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Items returns up to limit items above an id, in byte order, that have rows
+// or a count.
+func (l *Ledger) Items(ctx context.Context, after string, limit int) ([]string, error) {
+	rows, err := l.pool.Query(ctx, `
+		WITH RECURSIVE liked AS (
+			-- from item to item by the primary key, whatever the number of their rows
+			(SELECT item_id FROM likes WHERE item_id > $1 ORDER BY item_id LIMIT 1)
+			UNION ALL
+			SELECT (SELECT l.item_id FROM likes l WHERE l.item_id > liked.item_id ORDER BY l.item_id LIMIT 1)
+			  FROM liked WHERE liked.item_id IS NOT NULL
+		)
+		(SELECT item_id FROM liked WHERE item_id IS NOT NULL LIMIT $2)
+		UNION
+		(SELECT item_id FROM item_counts WHERE item_id > $1 ORDER BY item_id LIMIT $2)
+		ORDER BY item_id LIMIT $2`, after, limit)
+	if err != nil {
+		return nil, failed("list items", err)
+	}
+	items, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return items, failed("list items", err)
+}
+
+// WrongCount is an item whose count is not the sum of its liked rows.
+type WrongCount struct {
+	Item        string
+	Count, Rows int64
+}
+
+// CheckCounts compares the counts of items with their rows, in one snapshot,
+// and returns those that differ.
+func (l *Ledger) CheckCounts(ctx context.Context, items []string) ([]WrongCount, error) {
+	rows, err := l.pool.Query(ctx, `
+		SELECT q.item_id, coalesce(c.count, 0), r.sum
+		  FROM unnest($1::text[]) AS q (item_id)
+		  LEFT JOIN item_counts c ON c.item_id = q.item_id
+		 CROSS JOIN LATERAL (
+			SELECT coalesce(sum(weight), 0)::bigint AS sum FROM likes WHERE item_id = q.item_id AND liked
+		 ) r
+		 WHERE coalesce(c.count, 0) <> r.sum`, items)
+	if err != nil {
+		return nil, failed("check counts", err)
+	}
+	wrong, err := pgx.CollectRows(rows, pgx.RowToStructByPos[WrongCount])
+	return wrong, failed("check counts", err)
+}
+
+// Recount sets an item's count to the sum of its liked rows and returns both
+// values; they are equal when there was nothing to do. bucket is the item's.
+//
+// The count's row is locked before the rows are summed: a drain that has moved
+// rows which the sum does not see waits for the lock, and adds to the new count.
+func (l *Ledger) Recount(ctx context.Context, item string, bucket int) (before, after int64, err error) {
+	err = l.inTx(ctx, "recount an item", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			INSERT INTO item_counts (item_id, bucket, count) VALUES ($1, $2, 0)
+			ON CONFLICT (item_id) DO NOTHING`, item, bucket)
+		if err != nil {
+			return err
+		}
+		err = tx.QueryRow(ctx, `
+			SELECT count FROM item_counts WHERE item_id = $1 FOR UPDATE`, item).Scan(&before)
+		if err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `
+			UPDATE item_counts
+			   SET count = (SELECT coalesce(sum(weight), 0) FROM likes WHERE item_id = $1 AND liked)
+			 WHERE item_id = $1
+			RETURNING count`, item).Scan(&after)
+	})
+	return before, after, err
+}
