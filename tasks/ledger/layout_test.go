@@ -226,7 +226,7 @@ func TestAStoreThatIsAwayIsUnavailable(t *testing.T) {
 	s := newStore(t)
 	ended, cancel := context.WithTimeout(t.Context(), 0)
 	defer cancel()
-	_, late := s.Counts(ended, []string{"i"}, "")
+	_, late := s.Counts(ended, []string{"i"}, nil)
 	must(t, func() error { // the server ends the connection, as a shutdown does
 		b, err := s.Begin(t.Context(), 0)
 		must(t, err)

@@ -16,7 +16,7 @@ import (
 func (l *Ledger) LoadLikers(ctx context.Context, items []string, page int,
 	yield func(item string, users []string) error,
 ) error {
-	counts, err := l.Counts(ctx, items, "")
+	counts, err := l.Counts(ctx, items, nil)
 	if err != nil {
 		return err
 	}

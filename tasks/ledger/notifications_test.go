@@ -204,6 +204,30 @@ func TestClosersDrainsAndReadersAgreeWhileTheyRace(t *testing.T) {
 	}
 }
 
+func TestAClosingPassesByWhatADrainHolds(t *testing.T) {
+	n := newNews(t)
+	n.fold(-time.Second, ledger.Delta{Item: "free", Delta: 1}, ledger.Delta{Item: "held", Delta: 1})
+	b, err := n.Begin(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Rollback(t.Context())
+	if err := b.FoldNotifications(t.Context(), []ledger.Delta{{Item: "held", Delta: 1}}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if closed, err := n.CloseNotifications(ctx, nil, 10); err != nil || closed != 1 {
+		t.Fatalf("%d closed beside a drain: %v", closed, err)
+	}
+	if err := b.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n.closeAll() != 1 || n.all()[1].Delta != 2 {
+		t.Fatalf("%+v", n.all())
+	}
+}
+
 // drain lets user i of shard like every item.
 func (n news) drain(ctx context.Context, shard, i, items int) error {
 	b, err := n.Begin(ctx, shard)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"time"
 
@@ -12,15 +13,18 @@ import (
 )
 
 // Counts returns the likes of each item, in the order of items, 0 for what
-// nobody has liked yet, and whether user likes it; "" asks for nobody. Errors:
-// like.ErrUnavailable.
-func (l *Ledger) Counts(ctx context.Context, items []string, user string) ([]like.Reading, error) {
+// nobody has liked yet, and whether users[i] likes items[i]; "" asks for nobody,
+// and so does a users that is empty. Errors: like.ErrUnavailable.
+func (l *Ledger) Counts(ctx context.Context, items, users []string) ([]like.Reading, error) {
+	if len(users) > 0 && len(users) != len(items) {
+		return nil, fmt.Errorf("ledger: read counts: %d items for %d users", len(items), len(users))
+	}
 	rows, err := l.pool.Query(ctx, `
 		SELECT i.item_id, coalesce(c.count, 0), coalesce(l.liked, false), now()
-		  FROM unnest($1::text[]) WITH ORDINALITY AS i (item_id, n)
+		  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS i (item_id, user_id, n)
 		  LEFT JOIN item_counts c ON c.item_id = i.item_id
-		  LEFT JOIN likes l ON l.item_id = i.item_id AND l.user_id = $2
-		 ORDER BY i.n`, items, user)
+		  LEFT JOIN likes l ON l.item_id = i.item_id AND l.user_id = i.user_id
+		 ORDER BY i.n`, items, users)
 	if err != nil {
 		return nil, failed("read counts", err)
 	}

@@ -133,16 +133,22 @@ func TestLikersAreLoadedItemByItemInPages(t *testing.T) {
 func TestCountsKeepTheOrderAsked(t *testing.T) {
 	s, likers := garden(t)
 	items := []string{"seven", "nobody", "one", "seven", "more"}
-	readings, err := s.Counts(t.Context(), items, likers["seven"][0])
+	users := []string{likers["seven"][0], "nobody", "", "nobody", likers["more"][20]}
+	readings, err := s.Counts(t.Context(), items, users)
 	must(t, err)
 	for i, r := range readings {
-		liked := slices.Contains(likers[items[i]], likers["seven"][0])
-		if r.Item != items[i] || r.Count != int64(len(likers[items[i]])) || r.Liked != liked ||
+		if r.Item != items[i] || r.Count != int64(len(likers[items[i]])) || r.Liked != slices.Contains(likers[items[i]], users[i]) ||
 			r.Source != like.FromLedger || time.Since(r.AsOf) > time.Minute {
 			t.Errorf("%d: %+v", i, r)
 		}
 	}
-	if readings, err = s.Counts(t.Context(), nil, ""); err != nil || len(readings) != 0 {
+	if !readings[0].Liked || !readings[4].Liked {
+		t.Error("a like is not seen")
+	}
+	if readings, err = s.Counts(t.Context(), nil, nil); err != nil || len(readings) != 0 {
 		t.Fatal(readings, err)
+	}
+	if _, err = s.Counts(t.Context(), items, users[:2]); err == nil {
+		t.Fatal("two users for five items were accepted")
 	}
 }
