@@ -41,18 +41,18 @@ func (l *Ledger) Delivery(ctx context.Context, seq int64, receiver string) (Deli
 	return d, failed(fmt.Sprintf("read the delivery of %d to %s", seq, receiver), err)
 }
 
-// DueDeliveries returns the deliveries whose next attempt may begin, at most
-// most[i] of receivers[i], the longest waiting first. Only Seq, Receiver and
+// DueDeliveries returns the deliveries whose next attempt may begin, up to
+// most of each receiver, the longest waiting first. Only Seq, Receiver and
 // Attempts are set.
-func (l *Ledger) DueDeliveries(ctx context.Context, receivers []string, most []int) ([]Delivery, error) {
+func (l *Ledger) DueDeliveries(ctx context.Context, receivers []string, most int) ([]Delivery, error) {
 	rows, err := l.pool.Query(ctx, `
 		SELECT d.seq, r.receiver, d.attempts
-		FROM unnest($1::text[], $2::int[]) AS r (receiver, most)
+		FROM unnest($1::text[]) AS r (receiver)
 		CROSS JOIN LATERAL (
 			SELECT seq, attempts FROM deliveries
 			WHERE receiver = r.receiver AND state = 'pending' AND next_at <= now()
 			ORDER BY next_at, seq
-			LIMIT r.most
+			LIMIT $2
 		) d`, receivers, most)
 	if err != nil {
 		return nil, failed("read due deliveries", err)
@@ -84,6 +84,31 @@ func (l *Ledger) ClaimDelivery(ctx context.Context, seq int64, receiver string, 
 		return n, false, nil
 	}
 	return n, err == nil, failed(fmt.Sprintf("claim the delivery of %d to %s", seq, receiver), err)
+}
+
+// ClaimDue takes the attempt of receiver that is due the longest, like
+// ClaimDelivery, and says which it is.
+func (l *Ledger) ClaimDue(ctx context.Context, receiver string, lease time.Duration) (n like.Notification, attempt int, ok bool, err error) {
+	err = l.pool.QueryRow(ctx, `
+		WITH due AS (
+			SELECT seq FROM deliveries
+			WHERE receiver = $1 AND state = 'pending' AND next_at <= now()
+			ORDER BY next_at, seq
+			LIMIT 1
+			FOR UPDATE SKIP LOCKED
+		), claimed AS (
+			UPDATE deliveries d
+			SET next_at = now() + $2::interval, first_at = coalesce(first_at, now())
+			FROM due WHERE d.seq = due.seq AND d.receiver = $1
+			RETURNING d.seq, d.attempts
+		)
+		SELECT n.seq, n.id, n.item_id, n.count, n.delta, n.opened_at, n.closed_at, claimed.attempts
+		FROM notifications n JOIN claimed USING (seq)`, receiver, lease).
+		Scan(&n.Seq, &n.ID, &n.Item, &n.Count, &n.Delta, &n.From, &n.To, &attempt)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return n, 0, false, nil
+	}
+	return n, attempt, err == nil, failed("claim the next delivery to "+receiver, err)
 }
 
 // Delivered records that attempt succeeded, even when its claim has run out

@@ -59,7 +59,7 @@ func TestManyClaimantsAtOnceGetOneAttempt(t *testing.T) {
 	if won.Load() != 1 {
 		t.Fatalf("%d claims succeeded", won.Load())
 	}
-	if due, err := n.DueDeliveries(t.Context(), []string{"r"}, []int{10}); err != nil || len(due) != 0 {
+	if due, err := n.DueDeliveries(t.Context(), []string{"r"}, 10); err != nil || len(due) != 0 {
 		t.Fatalf("a claimed delivery is due: %v %v", due, err)
 	}
 }
@@ -127,7 +127,7 @@ func TestAnExhaustedDeliveryIsNeverDueAgain(t *testing.T) {
 	if d := n.delivery(seq); d.State != "exhausted" || d.Attempts != 1 {
 		t.Fatalf("%+v", d)
 	}
-	due, err := n.DueDeliveries(t.Context(), []string{"r"}, []int{10})
+	due, err := n.DueDeliveries(t.Context(), []string{"r"}, 10)
 	pending, err2 := n.PendingDeliveries(t.Context(), 10)
 	if n.claim(seq, 1) || len(due) != 0 || pending != 0 || err != nil || err2 != nil {
 		t.Fatal(due, pending, err, err2)
@@ -155,7 +155,8 @@ func TestEveryReceiverHasItsOwnShareOfTheDue(t *testing.T) {
 	for range 5 {
 		n.one("a", "b", "gone from the settings")
 	}
-	due, err := n.DueDeliveries(t.Context(), []string{"a", "b"}, []int{2, 10})
+	n.exec(`UPDATE deliveries SET next_at = now() + interval '1h' WHERE receiver = 'b' AND seq = (SELECT min(seq) FROM deliveries)`)
+	due, err := n.DueDeliveries(t.Context(), []string{"a", "b"}, 4)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,8 +164,50 @@ func TestEveryReceiverHasItsOwnShareOfTheDue(t *testing.T) {
 	for _, d := range due {
 		got[d.Receiver]++
 	}
-	if len(got) != 2 || got["a"] != 2 || got["b"] != 5 {
+	if len(got) != 2 || got["a"] != 4 || got["b"] != 4 {
 		t.Fatal(got)
+	}
+}
+
+func TestManyWhoTakeWhatIsDueTakeEachAttemptOnce(t *testing.T) {
+	n := newNews(t)
+	const deliveries = 20
+	for range deliveries {
+		n.one("r", "another")
+	}
+	first := n.all()[0].Seq
+	n.claim(first, 0)
+	n.fail(first, 0, &ledger.Again{})
+	var mu sync.Mutex
+	got := map[int64]int{}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			for {
+				note, attempt, ok, err := n.ClaimDue(t.Context(), "r", time.Hour)
+				if err != nil {
+					t.Error(err)
+				}
+				if !ok {
+					return
+				}
+				if want := map[bool]int{true: 1}[note.Seq == first]; attempt != want || note.ID == "" || note.Item == "" {
+					t.Errorf("attempt %d of %+v", attempt, note)
+				}
+				mu.Lock()
+				got[note.Seq]++
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	for seq, times := range got {
+		if times != 1 {
+			t.Errorf("%d was taken %d times", seq, times)
+		}
+	}
+	if len(got) != deliveries {
+		t.Errorf("%d of %d were taken", len(got), deliveries)
 	}
 }
 
