@@ -1,0 +1,114 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"plusone/hotpath/like"
+)
+
+// instant answers without doing anything, so that only this package is measured.
+type instant struct{ readings []like.Reading }
+
+func (instant) Apply(_ context.Context, _ []like.Op, results []like.Result) error {
+	for i := range results {
+		results[i] = like.Result{Liked: true, Changed: true, Count: 42, Receipt: like.Receipt{Shard: 3, Version: 1 << 60}}
+	}
+	return nil
+}
+
+func (c instant) Read(context.Context, []string, string) ([]like.Reading, error) {
+	return c.readings, nil
+}
+
+// handler is a server over instant and a request that is handled again and again.
+func handler(t testing.TB, id *Identity, items int, method, target, body string, headers ...string) func() {
+	t.Helper()
+	m := newMemory()
+	c := instant{make([]like.Reading, items)}
+	for i := range c.readings {
+		c.readings[i] = like.Reading{Item: "/blog/2026/a-page", Count: 42, Source: like.FromRedis, AsOf: time.Now()}
+	}
+	s, err := New(Options{
+		Counter: c, Lists: m, Receipts: m, Notifications: m, CursorSecret: testSecret,
+		Identity: id, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	must(t, err)
+	var ctx fasthttp.RequestCtx
+	ctx.Init2(&conn{Conn: &net.TCPConn{}, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
+	ctx.Request.Header.SetMethod(method)
+	ctx.Request.Header.SetRequestURI(target)
+	ctx.Request.Header.SetContentType("application/json")
+	ctx.Request.SetBodyString(body)
+	for i := 0; i < len(headers); i += 2 {
+		ctx.Request.Header.Set(headers[i], headers[i+1])
+	}
+	return func() {
+		ctx.Response.Reset()
+		s.handle(&ctx)
+		if ctx.Response.StatusCode() != 200 {
+			t.Fatalf("%s", ctx.Response.Body())
+		}
+	}
+}
+
+func BenchmarkHandler(b *testing.B) {
+	header := newIdentity(b, IdentityOptions{Auth: AuthHeader})
+	hmac := newIdentity(b, IdentityOptions{Auth: AuthJWT, HMACSecretFile: file(b, string(testSecret))})
+	ed := newIdentity(b, IdentityOptions{Auth: AuthJWT, PublicKeyFile: file(b, pemOf(b, edKey.Public()))})
+	long := valid(claims{"exp": time.Now().Add(time.Hour).Unix()})
+	const item = "/v1/items/%2Fblog%2F2026%2Fa-page"
+	user := []string{"X-User-ID", "user-12345"}
+	for _, c := range []struct {
+		name string
+		run  func()
+	}{
+		{"put", handler(b, header, 1, "PUT", item+"/like", "", user...)},
+		{"get", handler(b, header, 1, "GET", item, "", user...)},
+		{"get20", handler(b, header, 20, "GET", "/v1/items?"+repeat("id=/blog/2026/a-page&", 20), "", user...)},
+		{"bulk1000", handler(b, header, 1, "POST", "/v1/likes", opsBody(1000), "Authorization", "Bearer "+serverToken)},
+		{"putHS256", handler(b, hmac, 1, "PUT", item+"/like", "", "Authorization", "Bearer "+sign(b, jose.HS256, testSecret, "", long))},
+		{"putEdDSA", handler(b, ed, 1, "PUT", item+"/like", "", "Authorization", "Bearer "+sign(b, jose.EdDSA, edKey, "", long))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				c.run()
+			}
+		})
+	}
+}
+
+func repeat(s string, n int) string {
+	all := ""
+	for range n {
+		all += s
+	}
+	return all
+}
+
+// TestALikeCostsFewAllocations holds what was measured when it was written: the
+// call, its context and timer, its id, two ids, op and result.
+func TestALikeCostsFewAllocations(t *testing.T) {
+	id := newIdentity(t, IdentityOptions{Auth: AuthHeader})
+	const item = "/v1/items/%2Fblog%2F2026%2Fa-page"
+	for what, c := range map[string]struct {
+		run  func()
+		most float64
+	}{
+		"put": {handler(t, id, 1, "PUT", item+"/like", "", "X-User-ID", "user-12345"), 12},
+		"get": {handler(t, id, 1, "GET", item, "", "X-User-ID", "user-12345"), 12},
+	} {
+		if n := testing.AllocsPerRun(1000, c.run); n > c.most {
+			t.Errorf("%s: %v allocations, at most %v", what, n, c.most)
+		}
+	}
+}

@@ -1,0 +1,327 @@
+package api
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+
+	"plusone/hotpath/like"
+)
+
+func TestABodyThatIsTooLargeIsRefused(t *testing.T) {
+	s := start(t, func(o *Options) { o.MaxBody = 1000 })
+	big := strings.Repeat("x", 1001)
+	for name, request := range map[string]string{
+		"likes":    request("POST", "/v1/likes", big, asServer()),
+		"a like":   request("PUT", "/v1/items/a/like", big, as("u")),
+		"chunked":  request("POST", "/v1/likes", "", asServer(), "Transfer-Encoding: chunked") + fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(big), big),
+		"announce": request("POST", "/v1/likes", "", asServer(), "Content-Length: 100000000000"),
+		"unread":   request("POST", "/v1/likes", strings.Repeat("x", 1<<20), asServer()),
+	} {
+		a := s.raw(t, request)
+		wantProblem(t, a, 413, "body_too_large")
+		if !a.close {
+			t.Errorf("%s: the connection stays open", name)
+		}
+	}
+	if a := s.do(t, "PUT", "/v1/items/a/like", strings.Repeat("x", 1000), as("u")); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if s.store.applied() != 1 {
+		t.Error("something was applied")
+	}
+}
+
+func TestARequestThatArrivesTooSlowlyIsCutOff(t *testing.T) {
+	s := start(t, func(o *Options) { o.ReadTimeout = 150 * time.Millisecond })
+	for name, sent := range map[string]string{
+		"nothing":     "",
+		"half a line": "PUT /v1/items/a/li",
+		"no end":      "PUT /v1/items/a/like HTTP/1.1\r\nHost: h\r\nX-User-ID: u\r\n",
+		"half a body": "PUT /v1/items/a/like HTTP/1.1\r\nHost: h\r\nX-User-ID: u\r\nContent-Length: 9\r\n\r\nx",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			a := s.raw(t, sent)
+			wantProblem(t, a, 408, "request_timeout")
+		})
+	}
+}
+
+func TestAConnectionThatDripsIsCutOffToo(t *testing.T) {
+	s := start(t, func(o *Options) { o.ReadTimeout = 150 * time.Millisecond })
+	c := s.dial(t)
+	stop := make(chan struct{})
+	var drip sync.WaitGroup
+	drip.Go(func() {
+		_, _ = io.WriteString(c, "PUT /v1/items/a/like HTTP/1.1\r\nHost: h\r\nX-Slow: ")
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+				_, _ = io.WriteString(c, "x")
+			}
+		}
+	})
+	wantProblem(t, read(t, bufio.NewReader(c), "PUT"), 408, "request_timeout")
+	close(stop)
+	drip.Wait()
+}
+
+func TestAnIdleConnectionIsClosed(t *testing.T) {
+	s := start(t, func(o *Options) { o.IdleTimeout = 50 * time.Millisecond })
+	c := s.dial(t)
+	r := bufio.NewReader(c)
+	for range 2 {
+		_, err := io.WriteString(c, request("GET", "/v1/items/a", ""))
+		must(t, err)
+		if a := read(t, r, "GET"); a.status != 200 || a.close {
+			t.Fatalf("%d, close %t", a.status, a.close)
+		}
+	}
+	if _, err := r.ReadByte(); err != io.EOF {
+		t.Fatalf("got %v, want the end", err)
+	}
+	eventually(t, "no connection is counted", func() bool { return s.conns.count() == 0 })
+}
+
+func TestTooManyConnectionsAreToldSo(t *testing.T) {
+	s := start(t, func(o *Options) { o.MaxConns = 2 })
+	ask := func(c net.Conn) *answer {
+		_, err := io.WriteString(c, request("GET", "/v1/items/a", ""))
+		must(t, err)
+		return read(t, bufio.NewReader(c), "GET")
+	}
+	var open []net.Conn
+	for range 2 {
+		open = append(open, s.dial(t))
+		if a := ask(open[len(open)-1]); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	for range 3 {
+		a := ask(s.dial(t))
+		wantProblem(t, a, 503, "overloaded")
+		if !a.close || a.header.Get("Retry-After") == "" {
+			t.Errorf("%v", a.header)
+		}
+	}
+	for s.conns.count() < s.conns.limit() { // up to where nothing is read any more
+		n := s.conns.count()
+		s.dial(t)
+		eventually(t, "the connection is counted", func() bool { return s.conns.count() != n })
+	}
+	c := s.dial(t)
+	wantProblem(t, read(t, bufio.NewReader(c), "GET"), 503, "overloaded")
+	if a := ask(open[0]); a.status != 200 {
+		t.Errorf("a connection from before: %d", a.status)
+	}
+}
+
+func TestTooManyRequestsAtOnceAreToldSo(t *testing.T) {
+	s := start(t, func(o *Options) { o.MaxInFlight = 1 })
+	entered, leave := make(chan struct{}), make(chan struct{})
+	s.store.before = func(context.Context, []like.Op) { entered <- struct{}{}; <-leave }
+	done := make(chan *answer)
+	go func() { done <- s.do(t, "PUT", "/v1/items/a/like", "", as("u")) }()
+	<-entered
+	wantProblem(t, s.do(t, "GET", "/v1/items/a", ""), 503, "overloaded")
+	close(leave)
+	if a := <-done; a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := s.do(t, "GET", "/v1/items/a", ""); a.status != 200 {
+		t.Errorf("%d %s after", a.status, a.body)
+	}
+}
+
+func TestAStoreThatHangsIsGivenUpOn(t *testing.T) {
+	s := start(t, func(o *Options) { o.OpTimeout = 30 * time.Millisecond })
+	s.store.before = func(ctx context.Context, _ []like.Op) {
+		if _, ok := ctx.Deadline(); !ok {
+			t.Error("the context has no deadline")
+		}
+		<-ctx.Done()
+	}
+	wantProblem(t, s.do(t, "PUT", "/v1/items/a/like", "", as("u")), 503, "outcome_unknown")
+	wantProblem(t, s.do(t, "POST", "/v1/likes", opsBody(2), asServer()), 503, "outcome_unknown")
+}
+
+func TestAPanicIsAProblemAndNotTheEnd(t *testing.T) {
+	s := start(t, nil)
+	s.store.before = func(context.Context, []like.Op) {
+		var m map[string]int
+		m["x"]++
+	}
+	a := s.do(t, "PUT", "/v1/items/a/like", "", as("u"), "X-Request-Id: find-me")
+	wantProblem(t, a, 500, "internal")
+	if strings.Contains(string(a.body), "nil map") {
+		t.Errorf("the answer tells %s", a.body)
+	}
+	if l := s.logged.String(); !strings.Contains(l, "nil map") || !strings.Contains(l, "find-me") || strings.Count(l, "\n") != 1 {
+		t.Errorf("logged %s", l)
+	}
+	if a := s.do(t, "GET", "/v1/items/a", ""); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if n := s.inFlight.Load(); n != 0 {
+		t.Errorf("%d in flight", n)
+	}
+}
+
+func TestAnOutageDoesNotFloodTheLog(t *testing.T) {
+	s := start(t, nil)
+	s.store.fail = like.ErrUnavailable
+	began := time.Now()
+	for range 50 {
+		wantProblem(t, s.do(t, "PUT", "/v1/items/a/like", "", as("u")), 503, "unavailable")
+	}
+	most := 2 + int(time.Since(began)/time.Second)
+	if n := strings.Count(s.logged.String(), "\n"); n < 1 || n > most {
+		t.Errorf("%d lines, want 1 to %d", n, most)
+	}
+}
+
+func TestMetricsCountByPatternAndNeverByPath(t *testing.T) {
+	s := start(t, nil)
+	s.do(t, "PUT", "/v1/items/secret/like", "", as("u"))
+	s.do(t, "PUT", "/v1/items/secret/like", "", as("u"))
+	s.do(t, "DELETE", "/v1/items/secret/like", "")
+	s.do(t, "BREW", "/secret", "")
+	s.store.failOp = func(like.Op) error { return like.ErrBusy }
+	s.do(t, "POST", "/v1/likes", opsBody(3), asServer())
+	s.raw(t, "nonsense\r\n\r\n")
+	got := counters(t, s.metrics)
+	want := map[string]float64{
+		`plusone_http_requests_total 200 PUT /v1/items/{item}/like`:    2,
+		`plusone_http_requests_total 400 GET malformed`:                1,
+		`plusone_http_requests_total 401 DELETE /v1/items/{item}/like`: 1,
+		`plusone_http_requests_total 404 other none`:                   1,
+		`plusone_http_requests_total 503 POST /v1/likes`:               1,
+		`plusone_ops_total busy`:                                       3,
+		`plusone_ops_total changed`:                                    1,
+		`plusone_ops_total outcome_unknown`:                            0,
+		`plusone_ops_total unavailable`:                                0,
+		`plusone_ops_total unchanged`:                                  1,
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+}
+
+// counters are all counters, named with their labels' values.
+func counters(t *testing.T, from *prometheus.Registry) map[string]float64 {
+	t.Helper()
+	families, err := from.Gather()
+	must(t, err)
+	problems, err := promlint.NewWithMetricFamilies(families).Lint()
+	must(t, err)
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
+	all := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := f.GetName()
+			for _, l := range m.GetLabel() {
+				name += " " + l.GetValue()
+			}
+			if m.Counter != nil {
+				all[name] = m.GetCounter().GetValue()
+			}
+		}
+	}
+	return all
+}
+
+func TestOptionsThatCannotBeMeant(t *testing.T) {
+	good := func() Options {
+		m := newMemory()
+		return Options{
+			Counter: m, Lists: m, Receipts: m, Notifications: m, CursorSecret: testSecret,
+			Identity: newIdentity(t, IdentityOptions{Auth: AuthHeader}), Log: start(t, nil).log, Metrics: prometheus.NewRegistry(),
+		}
+	}
+	if _, err := New(good()); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*Options){
+		"no counter":     func(o *Options) { o.Counter = nil },
+		"no identity":    func(o *Options) { o.Identity = nil },
+		"short secret":   func(o *Options) { o.CursorSecret = testSecret[:31] },
+		"negative limit": func(o *Options) { o.MaxConns = -1 },
+		"negative time":  func(o *Options) { o.OpTimeout = -1 },
+		"metrics twice":  func(o *Options) { must(t, secondMetrics(o.Metrics)) },
+	} {
+		o := good()
+		change(&o)
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+// TestAnswersNeverMixUsers sends many requests over reused connections, some in
+// a pipeline, to a store that answers late, and looks for another's words.
+func TestAnswersNeverMixUsers(t *testing.T) {
+	s := start(t, nil)
+	s.store.before = func(context.Context, []like.Op) { runtime.Gosched() }
+	var clients sync.WaitGroup
+	for client := range 16 {
+		clients.Go(func() {
+			c, err := net.Dial("tcp", s.addr)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer c.Close()
+			r := bufio.NewReader(c)
+			for n := range 60 {
+				user := fmt.Sprintf("user-%d-%s", client, strings.Repeat("x", n%40))
+				item := fmt.Sprintf("item-%d-%d", client, n)
+				_, err := io.WriteString(c, request("PUT", "/v1/items/"+item+"%2Fx/like", "", as(user), "X-Request-Id: "+user)+
+					request("GET", "/v1/items/"+item+"%2Fx", "", as(user)))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				put, get := read(t, r, "PUT"), read(t, r, "GET")
+				if !strings.HasPrefix(string(put.body), fmt.Sprintf(`{"item":"%s/x","user":"%s","liked":true,"changed":true,"count":1,`, item, user)) ||
+					put.header.Get("X-Request-Id") != user ||
+					!strings.HasPrefix(string(get.body), fmt.Sprintf(`{"item":"%s/x","count":1,"liked":true,`, item)) {
+					t.Errorf("%s asked about %s and got %s %s", user, item, put.body, get.body)
+					return
+				}
+			}
+		})
+	}
+	clients.Wait()
+	for item, users := range s.store.likes {
+		for user := range users {
+			var a, b int
+			if _, err := fmt.Sscanf(item+" "+user, "item-%d-", &a); err != nil {
+				t.Error(err)
+			}
+			if _, err := fmt.Sscanf(user, "user-%d-", &b); err != nil || a != b {
+				t.Errorf("%s likes %s: what the store kept was overwritten", user, item)
+			}
+		}
+	}
+}
+
+func secondMetrics(to prometheus.Registerer) error {
+	_, err := newMetrics(to, func() int { return 0 })
+	return err
+}
