@@ -18,12 +18,12 @@ type Item struct {
 	Listed   bool // Users are all of them
 }
 
-// Resident returns a page of the shard's resident items, each at least once
-// over all pages; a next cursor of 0 ends it.
-func (p *Pin) Resident(ctx context.Context, cursor uint64) (items []string, next uint64, err error) {
-	page, next, err := p.l.rdb.HScan(ctx, p.k.counts, cursor, "", 256).Result()
+// Resident returns a page of a shard's resident items, each at least once over
+// all pages; a next cursor of 0 ends it. It needs no pin.
+func (l *Log) Resident(ctx context.Context, shard int, cursor uint64) (items []string, next uint64, err error) {
+	page, next, err := l.rdb.HScan(ctx, l.keys[shard].counts, cursor, "", 256).Result()
 	if err != nil {
-		return nil, 0, fmt.Errorf("list the items of shard %d: %w", p.shard, unavailable(err))
+		return nil, 0, fmt.Errorf("list the items of shard %d: %w", shard, unavailable(err))
 	}
 	for i := 0; i < len(page); i += 2 {
 		items = append(items, page[i])

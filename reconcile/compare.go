@@ -1,0 +1,253 @@
+package reconcile
+
+import (
+	"context"
+	"strconv"
+
+	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
+)
+
+// comparison looks at items of one shard under one pin.
+type comparison struct {
+	*pass
+	shard int
+	pin   *counter.Pin
+	owed  int // pairs compared, not yet paid for at the bounded rate
+}
+
+// suspect is a pair that differs, and what would mend it.
+type suspect struct {
+	pair counter.Pair
+	fix  counter.Fix
+}
+
+// items compares a few items: small ones together, large ones page by page.
+func (c *comparison) items(ctx context.Context, ids []string) error {
+	var seen []counter.Item
+	err := within(ctx, func(ctx context.Context) (err error) {
+		seen, err = c.pin.Look(ctx, ids)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var small []counter.Item
+	for _, item := range seen {
+		switch {
+		case !item.Resident:
+			continue
+		case item.Size < 0:
+			err = within(ctx, func(ctx context.Context) error { return c.broken(ctx, item) })
+		case item.Listed:
+			small = append(small, item)
+		default:
+			err = c.large(ctx, item)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if err := within(ctx, func(ctx context.Context) error { return c.small(ctx, small) }); err != nil {
+		return err
+	}
+	c.report.Items += int64(len(seen))
+	c.meter.items.Add(float64(len(seen)))
+	if err := within(ctx, c.pin.Keep); err != nil {
+		return err
+	}
+	return c.pay(ctx)
+}
+
+// small compares wholly listed items with their rows, in one query.
+func (c *comparison) small(ctx context.Context, items []counter.Item) error {
+	if len(items) == 0 {
+		return nil
+	}
+	ids := make([]string, len(items))
+	for i, item := range items {
+		ids[i] = item.ID
+	}
+	rows, err := c.ledger.Pairs(ctx, ids)
+	if err != nil {
+		return err
+	}
+	liked := make(map[counter.Pair]ledger.LikedRow, len(rows))
+	for _, row := range rows {
+		liked[counter.Pair{Item: row.Item, User: row.User}] = row
+	}
+	var extra []counter.Pair
+	pairs := len(rows)
+	for _, item := range items {
+		for _, user := range item.Users {
+			pair := counter.Pair{Item: item.ID, User: user}
+			if _, both := liked[pair]; both {
+				delete(liked, pair)
+				continue
+			}
+			extra = append(extra, pair)
+		}
+	}
+	suspects, err := c.extra(ctx, extra)
+	if err != nil {
+		return err
+	}
+	suspects = append(suspects, c.missing(liked)...)
+	moved, err := c.mend(ctx, suspects)
+	if err != nil {
+		return err
+	}
+	for _, item := range items {
+		if err := c.count(ctx, item, moved[item.ID]); err != nil {
+			return err
+		}
+	}
+	c.owed += pairs + len(extra)
+	return nil
+}
+
+// missing are pairs that only the ledger has.
+func (c *comparison) missing(liked map[counter.Pair]ledger.LikedRow) []suspect {
+	var suspects []suspect
+	for pair, row := range liked {
+		if !newer(row.Version, c.pin) {
+			suspects = append(suspects, suspect{pair, counter.AddUser})
+		}
+	}
+	return suspects
+}
+
+// extra sorts pairs that the set has and no liked row of the ledger: those
+// without a row are lost there, those with an unlike were kept here.
+func (c *comparison) extra(ctx context.Context, pairs []counter.Pair) ([]suspect, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	items, users := make([]string, len(pairs)), make([]string, len(pairs))
+	for i, p := range pairs {
+		items[i], users[i] = p.Item, p.User
+	}
+	known, err := c.ledger.Rows(ctx, items, users)
+	if err != nil {
+		return nil, err
+	}
+	var suspects []suspect
+	for i, k := range known {
+		switch {
+		case !k.Has:
+			suspects = append(suspects, suspect{pairs[i], counter.AppendUser})
+		case !k.Liked && !newer(k.Version, c.pin):
+			suspects = append(suspects, suspect{pairs[i], counter.RemoveUser})
+		}
+	}
+	return suspects, nil
+}
+
+// mend repairs the suspects that no entry after the pin explains; it returns by
+// how much each item's cardinality moved (or would move, in a dry run).
+func (c *comparison) mend(ctx context.Context, suspects []suspect) (map[string]int64, error) {
+	if len(suspects) == 0 {
+		return nil, nil
+	}
+	pairs := make([]counter.Pair, len(suspects))
+	for i, s := range suspects {
+		pairs[i] = s.pair
+	}
+	named, err := c.pin.Named(ctx, pairs)
+	if err != nil {
+		return nil, err
+	}
+	moved := map[string]int64{}
+	for i, s := range suspects {
+		if named[i] {
+			continue
+		}
+		did, err := c.fix(ctx, s)
+		if err != nil {
+			return moved, err
+		}
+		if did {
+			moved[s.pair.Item] += shift[s.fix]
+		}
+	}
+	return moved, nil
+}
+
+// shift is by how much a repair moves an item's cardinality.
+var shift = map[counter.Fix]int64{counter.AddUser: 1, counter.RemoveUser: -1}
+
+// findings describes a repair of a pair.
+var findings = map[counter.Fix]Drift{
+	counter.AddUser:    {Side: InCounter, Before: "not liked", After: "liked", Cause: CauseSetLost},
+	counter.RemoveUser: {Side: InCounter, Before: "liked", After: "not liked", Cause: CauseUnlikeLost},
+	counter.AppendUser: {Side: InLedger, Before: "no row", After: "liked", Cause: CauseLedgerLost},
+}
+
+func (c *comparison) fix(ctx context.Context, s suspect) (bool, error) {
+	d := findings[s.fix]
+	d.Shard, d.Item, d.User = c.shard, s.pair.Item, s.pair.User
+	if !c.dry {
+		mended, err := c.pin.Mend(ctx, s.fix, s.pair)
+		if err != nil || !mended.Done {
+			return false, err
+		}
+		d.Repaired = true
+		if s.fix == counter.AppendUser {
+			c.opt.Ring(c.shard)
+		}
+	}
+	c.found(d)
+	return true, nil
+}
+
+// count compares an item's count with its cardinality, once its pairs are right.
+func (c *comparison) count(ctx context.Context, item counter.Item, moved int64) error {
+	size := strconv.FormatInt(item.Size+moved, 10)
+	d := Drift{
+		Shard: c.shard, Item: item.ID, Side: InCounter,
+		Before: item.Count, After: size, Cause: CauseSetCount,
+	}
+	if item.Count == strconv.FormatInt(item.Size, 10) && moved == 0 || c.dry && item.Count == size {
+		return nil
+	}
+	if !c.dry {
+		mended, err := c.pin.Mend(ctx, counter.SetCount, counter.Pair{Item: item.ID})
+		if err != nil || !mended.Done {
+			return err
+		}
+		d.Before, d.After, d.Repaired = mended.Before, mended.After, true
+	}
+	c.found(d)
+	return nil
+}
+
+// broken makes an item cold whose set can't be read: the ledger has it all.
+func (c *comparison) broken(ctx context.Context, item counter.Item) error {
+	d := Drift{
+		Shard: c.shard, Item: item.ID, Side: InCounter,
+		Before: "unreadable", After: "loaded again when it is asked for", Cause: CauseSetBroken,
+	}
+	if !c.dry {
+		mended, err := c.pin.Mend(ctx, counter.DropItem, counter.Pair{Item: item.ID})
+		if err != nil || !mended.Done {
+			return err
+		}
+		d.Repaired = true
+	}
+	c.found(d)
+	return nil
+}
+
+// pay counts the pairs compared and keeps to the bounded rate. It may take long,
+// so it stands outside of every step.
+func (c *comparison) pay(ctx context.Context) error {
+	c.report.Pairs += int64(c.owed)
+	c.meter.pairs.Add(float64(c.owed))
+	for ; c.owed > 0; c.owed -= c.pace.Burst() {
+		if err := c.pace.WaitN(ctx, min(c.owed, c.pace.Burst())); err != nil {
+			return err
+		}
+	}
+	c.owed = 0
+	return nil
+}

@@ -1,0 +1,38 @@
+// Package reconcile compares counter and ledger while traffic runs, and repairs
+// what differs.
+//
+// Its promises:
+//
+//   - What live traffic has changed is never taken for drift: a correct system
+//     shows no finding under any load.
+//   - A repair is made by one script (or one transaction) that checks once more
+//     what was found; when the state has moved on it does nothing.
+//   - An error of any read ends the work on that shard; nothing is repaired on
+//     a guess.
+//   - Every finding is kept in the table repairs and counted in the metrics.
+//
+// How a shard is looked at, some items at a time:
+//
+//	pin the log at its last id L ──► wait until the ledger has L
+//	    ──► snapshot items in Redis ──► read their rows in the ledger
+//	    ──► a pair that differs is drift, unless an entry after L names it or
+//	        its row is newer than L
+//	    ──► repair, if the pin still stands and still no entry names it
+//	    ──► release the pin
+//
+// While the pin stands the log keeps what comes after L, so it explains every
+// difference that traffic makes. After a crash the pin ends by itself.
+//
+// Which side is right:
+//
+//	ledger's row    Redis' set    repair
+//	liked           lost it       back into the set
+//	none            has it        appended to the log again, so the ledger gets it
+//	not liked       has it        out of the set: the ledger has seen the unlike
+//
+// A count in Redis follows its set, a count in the ledger its rows. Before the
+// shards the books are checked: the ledger's counts against its own rows.
+//
+// Reconcilers share the work by advisory locks, one per shard; who finds a
+// shard locked leaves it to the other.
+package reconcile

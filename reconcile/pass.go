@@ -1,0 +1,193 @@
+package reconcile
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
+)
+
+const (
+	chunkItems = 256 // compared under one pin: the log must not be held back for long
+	lookItems  = 16  // looked at in one script: bounds how long Redis is busy
+	pageUsers  = 1000
+	recentMost = 1024 // recent items of a shard in one round
+	bookItems  = 500
+)
+
+// stepTime bounds one step: a page, a script, a statement, and the waiting for
+// the bounded rate between them.
+const stepTime = 30 * time.Second
+
+func within(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	return step(ctx)
+}
+
+// pass is one run over everything, or one round. It has the locks.
+type pass struct {
+	*Reconciler
+	dry     bool
+	turn    *ledger.Turn
+	report  Report
+	recent  time.Time // when recent items were looked at last
+	pending []Drift   // found, not yet noted
+}
+
+func (r *Reconciler) begin(ctx context.Context, dry bool) (*pass, error) {
+	step, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	turn, err := r.ledger.Turn(step)
+	if err != nil {
+		return nil, err
+	}
+	return &pass{Reconciler: r, dry: dry, turn: turn, report: Report{
+		Run: rand.Text(), DryRun: dry, Started: time.Now().UTC(), Drifts: []Drift{}, Skipped: []Skipped{},
+	}}, nil
+}
+
+func (p *pass) end(ctx context.Context) { p.turn.Close(ctx) }
+
+// part does work on a shard under its lock, and notes what was found, also when
+// the work ended with an error.
+func (p *pass) part(ctx context.Context, shard int, work func(context.Context) error) {
+	err := p.locked(ctx, shard, func(ctx context.Context) error {
+		if err := work(ctx); err != nil {
+			return err
+		}
+		return within(ctx, func(ctx context.Context) error { return p.ledger.Checked(ctx, shard) })
+	})
+	if err != nil {
+		p.skip(shard, err)
+	}
+}
+
+// skip says that a shard was not compared. A closed one holds nothing: its items
+// come from the ledger when they are asked for.
+func (p *pass) skip(shard int, err error) {
+	if !errors.Is(err, counter.ErrClosed) {
+		p.report.Skipped = append(p.report.Skipped, Skipped{Shard: shard, Why: err.Error(), err: err})
+		p.meter.skipped.Inc()
+	}
+}
+
+func (p *pass) locked(ctx context.Context, shard int, work func(context.Context) error) (err error) {
+	err = within(ctx, func(ctx context.Context) error {
+		taken, err := p.turn.Take(ctx, shard)
+		if err == nil && !taken {
+			err = ErrTaken
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	last := context.WithoutCancel(ctx) // what was found and locked is tidied up all the same
+	defer func() {
+		err = errors.Join(err, within(last, func(ctx context.Context) error { return p.turn.Give(ctx, shard) }))
+	}()
+	return errors.Join(work(ctx), within(last, p.note))
+}
+
+// found takes a finding; note writes them down.
+func (p *pass) found(d Drift) {
+	p.pending = append(p.pending, d)
+	p.report.Drifts = append(p.report.Drifts, d)
+	p.meter.found(d)
+}
+
+func (p *pass) note(ctx context.Context) error {
+	if len(p.pending) == 0 || p.dry {
+		p.pending = nil
+		return nil
+	}
+	repairs := make([]ledger.Repair, len(p.pending))
+	for i, d := range p.pending {
+		repairs[i] = d.repair(p.report.Run)
+	}
+	p.pending = nil
+	return p.ledger.Note(ctx, repairs)
+}
+
+// late reports whether the recently changed items should be looked at again.
+func (p *pass) late() bool { return time.Since(p.recent) > p.opt.Every }
+
+// recents looks at the items that drains have seen lately, in all shards.
+func (p *pass) recents(ctx context.Context) {
+	p.recent = time.Now()
+	for shard := range p.log.Shards() {
+		err := p.locked(ctx, shard, func(ctx context.Context) error {
+			var items []string
+			err := within(ctx, func(ctx context.Context) (err error) {
+				if items, err = p.log.Recent(ctx, shard, recentMost); err != nil || len(items) == 0 {
+					return err
+				}
+				return p.bookPage(ctx, items)
+			})
+			for len(items) > 0 && err == nil {
+				n := min(len(items), chunkItems)
+				err = p.chunk(ctx, shard, items[:n])
+				items = items[n:]
+			}
+			return err
+		})
+		if err != nil && !errors.Is(err, ErrTaken) {
+			p.skip(shard, fmt.Errorf("recently changed items: %w", err))
+		}
+	}
+}
+
+// shard compares all resident items of a shard.
+func (p *pass) shard(ctx context.Context, shard int) error {
+	var cursor, next uint64
+	for {
+		var items []string
+		err := within(ctx, func(ctx context.Context) (err error) {
+			items, next, err = p.log.Resident(ctx, shard, cursor)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for len(items) > 0 { // a small hash comes as one page, whatever was asked for
+			n := min(len(items), chunkItems)
+			if err := p.chunk(ctx, shard, items[:n]); err != nil {
+				return err
+			}
+			items = items[n:]
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// chunk compares some items of a shard under one pin.
+func (p *pass) chunk(ctx context.Context, shard int, items []string) error {
+	var pin *counter.Pin
+	err := within(ctx, func(ctx context.Context) (err error) {
+		pin, err = p.log.Pin(ctx, shard)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = within(context.WithoutCancel(ctx), pin.Release) }() // it ends by itself, too
+	if err := p.settle(ctx, shard, pin); err != nil {
+		return err
+	}
+	c := &comparison{pass: p, shard: shard, pin: pin}
+	for len(items) > 0 {
+		n := min(len(items), lookItems)
+		if err := c.items(ctx, items[:n]); err != nil {
+			return err
+		}
+		items = items[n:]
+	}
+	return nil
+}
