@@ -6,7 +6,6 @@
 //	postgres/       cluster, password and log of the private Postgres
 //	postgres-bin/   programs that were downloaded, if they had to be
 //	server-key      the development server key, readable by its owner only
-//	cursor-secret   what list cursors are signed with
 //	.gitignore      keeps all of it out of a repository
 //
 // Servers that already run on this machine are neither used nor touched. The
@@ -61,7 +60,7 @@ func Open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, Options) error{s.claim, s.startRedis, s.startPostgres, s.secrets} {
+	for _, step := range []func(context.Context, Options) error{s.claim, s.startRedis, s.startPostgres, s.serverKey} {
 		if err := step(ctx, o); err != nil {
 			return nil, err
 		}
@@ -124,11 +123,8 @@ func (s *Sandbox) startPostgres(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-func (s *Sandbox) secrets(_ context.Context, _ Options) (err error) {
-	if s.ServerKey, err = secret(filepath.Join(s.Dir, "server-key")); err != nil {
-		return err
-	}
-	s.CursorSecret, err = secret(filepath.Join(s.Dir, "cursor-secret"))
+func (s *Sandbox) serverKey(context.Context, Options) (err error) {
+	s.ServerKey, err = secret(filepath.Join(s.Dir, "server-key"))
 	return err
 }
 

@@ -2,14 +2,41 @@ package settings
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
 // Stores says where the two stores are.
 type Stores struct {
-	RedisURL    string `name:"redis-url" help:"Redis: redis://[user:password@]host:port/db, or rediss:// for TLS." placeholder:"URL"`
-	PostgresURL string `name:"postgres-url" help:"Postgres: postgres://user:password@host:port/database." placeholder:"URL"`
+	Redis
+	Postgres
 	Tuning
+}
+
+// Missing names the settings without which there is nothing to open.
+func (s Stores) Missing() []string { return slices.Concat(s.Redis.Missing(), s.Postgres.Missing()) }
+
+// Redis says where Redis is.
+type Redis struct {
+	RedisURL string `name:"redis-url" help:"Redis: redis://[user:password@]host:port/db, or rediss:// for TLS." placeholder:"URL"`
+}
+
+// Missing names the setting if it is missing.
+func (r Redis) Missing() []string { return missing("redis-url", r.RedisURL) }
+
+// Postgres says where Postgres is.
+type Postgres struct {
+	PostgresURL string `name:"postgres-url" help:"Postgres: postgres://user:password@host:port/database." placeholder:"URL"`
+}
+
+// Missing names the setting if it is missing.
+func (p Postgres) Missing() []string { return missing("postgres-url", p.PostgresURL) }
+
+func missing(flag, value string) []string {
+	if value != "" {
+		return nil
+	}
+	return []string{"--" + flag + " (" + Variable(flag) + ")"}
 }
 
 // Tuning is what holds wherever the stores are.
@@ -22,24 +49,27 @@ type Tuning struct {
 type HTTP struct {
 	Listen       string        `help:"Address of the public listener." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	MaxConns     int           `help:"Connections that may be open at a time." default:"16384"`
+	MaxInFlight  int           `help:"Requests that may be under way at a time." default:"4096"`
 	MaxBody      int           `help:"Bytes that a request's body may have." default:"1048576"`
+	MaxHeader    int           `help:"Bytes that a request's line and headers may have." default:"16384"`
 	ReadTimeout  time.Duration `help:"Time for a client to send a request, headers and body." default:"5s"`
-	WriteTimeout time.Duration `help:"Time for a client to take an answer." default:"10s"`
+	WriteTimeout time.Duration `help:"Time for a client to take an answer." default:"5s"`
 	IdleTimeout  time.Duration `help:"Time after which an unused connection is closed." default:"60s"`
 }
 
-// Auth says who may speak for whom.
+// Auth says who may speak for whom. Which combinations make sense is decided
+// where they are used.
 type Auth struct {
-	Auth           string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
-	TrustedProxies []netip.Prefix `help:"Networks whose X-User-ID is believed." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
-	ServerKeys     []ServerKey    `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
-	CursorSecret   string         `help:"Secret, at least 32 characters, that signs list cursors: the same on every machine. Without it one is made at every start and cursors end with it." placeholder:"SECRET"`
-
-	JWTKeyFile    string   `name:"jwt-key-file" help:"File with an HS256 secret of at least 32 bytes, or with an Ed25519 public key (PEM)." placeholder:"FILE"`
-	JWKS          string   `name:"jwks" help:"File or URL of a JSON Web Key Set." placeholder:"FILE|URL"`
-	JWTAlgorithms []string `name:"jwt-algorithms" help:"Algorithms that a token may use." default:"EdDSA" placeholder:"ALG"`
-	JWTIssuer     string   `name:"jwt-issuer" help:"The iss that a token must have." placeholder:"ISS"`
-	JWTAudience   string   `name:"jwt-audience" help:"The aud that a token must have." placeholder:"AUD"`
+	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
+	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID is believed." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
+	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
+	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
+	JWTPublicKeyFile string         `name:"jwt-public-key-file" help:"File with an Ed25519 public key (PEM)." placeholder:"FILE"`
+	JWKSFile         string         `name:"jwks-file" help:"File with a JSON Web Key Set; it is read again every 5 minutes." placeholder:"FILE"`
+	JWKSURL          string         `name:"jwks-url" help:"URL of a JSON Web Key Set, https." placeholder:"URL"`
+	JWTAlgorithms    []string       `name:"jwt-algorithms" help:"Algorithms that tokens may use beside those of the keys above: RS256, ES256; for key sets only." placeholder:"ALG"`
+	JWTIssuer        string         `name:"jwt-issuer" help:"The iss that a token must have." placeholder:"ISS"`
+	JWTAudience      string         `name:"jwt-audience" help:"The aud that a token must have." placeholder:"AUD"`
 }
 
 // Limits bounds what waits.
@@ -52,17 +82,26 @@ type Limits struct {
 // Notify says whom to tell of changes, and how often to try.
 type Notify struct {
 	WebhookURLs         []string        `name:"webhook-url" help:"Address that is told of changes; more than one may be given." placeholder:"URL"`
-	WebhookSecret       string          `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64." placeholder:"whsec_…"`
+	WebhookSecrets      []string        `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64. With two, each message has two signatures, for a change of secrets." placeholder:"whsec_…"`
 	WebhookWindow       time.Duration   `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
 	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
 	WebhookTimeout      time.Duration   `name:"webhook-timeout" help:"Time for a receiver to answer." default:"10s"`
+	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
+	WebhookConcurrency  int             `name:"webhook-concurrency" help:"Notifications that are sent at once." default:"16"`
 	WebhookAllowPrivate bool            `name:"webhook-allow-private" help:"Allow receivers on private, loopback and link-local addresses."`
+}
+
+// Worker says how much is done at once.
+type Worker struct {
+	WorkerConcurrency int `name:"worker-concurrency" help:"Tasks that this process runs at once." default:"16"`
 }
 
 // Reconcile says how hard to compare the stores.
 type Reconcile struct {
-	ReconcileInterval time.Duration `name:"reconcile-interval" help:"Time between the starts of two passes." default:"1m"`
-	ReconcileRate     int           `name:"reconcile-rate" help:"Pairs of item and user to compare per second, in this process." default:"20000"`
+	ReconcileEvery  time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
+	ReconcileFull   time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
+	ReconcileRate   int           `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process." default:"100000"`
+	ReconcileSettle time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
 }
 
 // Internal is the internal listener.

@@ -136,7 +136,7 @@ redis-url:
 			!slices.Equal(s.WebhookLadder, []time.Duration{time.Second, 2 * time.Second}),
 			!slices.Equal(s.WebhookURLs, []string{"http://a.example/x", "http://b.example/y"}),
 			len(s.TrustedProxies) != 1 || s.TrustedProxies[0].String() != "10.0.0.0/8",
-			len(s.ServerKeys) != 1 || s.ServerKeys[0].Name != "app", s.RedisURL != "":
+			len(s.ServerKeys) != 1 || s.ServerKeys[0] != "app="+hash, s.RedisURL != "":
 			t.Errorf("%s: %+v", where, g)
 		}
 	}
@@ -145,7 +145,7 @@ redis-url:
 func TestABadValueIsAnErrorThatNamesItsSetting(t *testing.T) {
 	for name, value := range map[string]string{
 		"shards": "17", "max-body": "many", "op-timeout": "soon", "trusted-proxies": "10.0.0.0/99", "auth": "none",
-		"server-keys": "app=plain-text-key", "log-level": "loud", "webhook-ladder": "[1s, [2s]]", "unsafe": "perhaps",
+		"log-level": "loud", "webhook-ladder": "[1s, [2s]]", "unsafe": "perhaps",
 		"listen": "{a: b}",
 	} {
 		if _, err := parse(t, name+": "+value+"\n", nil); err == nil || !strings.Contains(err.Error(), name) {

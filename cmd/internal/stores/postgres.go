@@ -10,20 +10,28 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// OpenPostgres connects to Postgres with up to conns connections, or as many as
-// the URL's pool_max_conns says.
-func OpenPostgres(ctx context.Context, url string, conns int32) (*pgxpool.Pool, error) {
+// PostgresOptions bound a pool, unless the URL says otherwise (pool_max_conns,
+// statement_timeout).
+type PostgresOptions struct {
+	Conns int32 // the most connections
+	Long  bool  // statements may take as long as they need: for migrations
+}
+
+// OpenPostgres connects to Postgres.
+func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpool.Pool, error) {
 	o, err := pgxpool.ParseConfig(url) // its errors hide the password
 	if err != nil {
 		return nil, fmt.Errorf("the Postgres URL is not of the form postgres://user:password@host:port/database: %w", err)
 	}
 	if !strings.Contains(url, "pool_max_conns") {
-		o.MaxConns = conns
+		o.MaxConns = opts.Conns
 	}
 	o.ConnConfig.ConnectTimeout = dialTime
 	setDefault(o.ConnConfig.RuntimeParams, "application_name", "plusone")
-	setDefault(o.ConnConfig.RuntimeParams, "statement_timeout", statementTime)
-	setDefault(o.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", statementTime)
+	if !opts.Long {
+		setDefault(o.ConnConfig.RuntimeParams, "statement_timeout", statementTime)
+		setDefault(o.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", statementTime)
+	}
 	pool, err := pgxpool.NewWithConfig(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("open Postgres: %w", err)

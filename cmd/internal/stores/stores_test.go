@@ -78,7 +78,7 @@ func TestErrorsSayWhatToDoAndHoldNoPassword(t *testing.T) {
 		}
 	}
 	for _, url := range []string{"postgres://u:hunter2@127.0.0.1:1/x", "postgres://u:hunter2@127.0.0.1:99999999/x", "u:hunter2@x"} {
-		_, err := stores.OpenPostgres(t.Context(), url, 2)
+		_, err := stores.OpenPostgres(t.Context(), url, stores.PostgresOptions{Conns: 2})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)
 		}
@@ -94,7 +94,7 @@ func TestAPostgresPoolHasBoundsUnlessItsURLHasOthers(t *testing.T) {
 		url: {7, "1min"},
 		url + "&pool_max_conns=3&statement_timeout=5s": {3, "5s"},
 	} {
-		pool, err := stores.OpenPostgres(t.Context(), u, 7)
+		pool, err := stores.OpenPostgres(t.Context(), u, stores.PostgresOptions{Conns: 7})
 		if err != nil {
 			t.Fatal(err)
 		}

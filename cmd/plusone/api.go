@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"plusone/cmd/internal/settings"
+	"plusone/hotpath/api"
+	"plusone/hotpath/counter"
+)
+
+// apiSettings is what the API reads beside the stores.
+type apiSettings struct {
+	settings.HTTP   `group:"Public listener"`
+	settings.Auth   `group:"Identity"`
+	settings.Limits `group:"Limits"`
+}
+
+type apiCmd struct {
+	settings.Stores   `group:"Stores"`
+	settings.Internal `group:"Internal listener"`
+	apiSettings
+}
+
+// Run serves the API until ctx ends.
+func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error { return p.addAPI(ctx, c.apiSettings) })
+}
+
+// serve opens the stores, lets add choose the parts, and runs them.
+func serve(ctx context.Context, log *slog.Logger, s settings.Stores, o settings.Internal, add func(*process) error) error {
+	p, err := open(ctx, log, s)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	inside, err := listenInside(o)
+	if err != nil {
+		return err
+	}
+	if err := add(p); err != nil {
+		return errors.Join(err, inside.Close())
+	}
+	log.InfoContext(ctx, "inside", "url", "http://"+inside.Addr().String())
+	return p.run(ctx, inside, o)
+}
+
+// addAPI opens the public listener and adds the API on it.
+func (p *process) addAPI(ctx context.Context, s apiSettings) error {
+	l, err := listen("listen", s.Listen)
+	if err != nil {
+		return err
+	}
+	p.log.InfoContext(ctx, "API", "url", "http://"+l.Addr().String())
+	return p.addAPIOn(ctx, l, s)
+}
+
+// addAPIOn adds counter and API on l: the API ends first, having answered what
+// it accepted, then the counter.
+func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
+	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
+		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
+		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
+		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Log: p.log,
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
+		Shards: p.layout.Shards, MaxPending: s.MaxPending, QueueSize: s.QueueSize,
+		Changed: func(shard int) { p.bell.Ring(shard) }, Metrics: p.registry,
+	})
+	if err != nil {
+		return err
+	}
+	server, err := api.New(api.Options{
+		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
+		Identity: identity, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
+		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
+		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight,
+	})
+	if err != nil {
+		return err
+	}
+	p.checkLogs(s.MaxPending)
+	p.add("counter", func(ctx context.Context) error {
+		defer identity.Close()
+		return untilAsked(ctx, likes.Close)
+	})
+	p.add("API", func(ctx context.Context) error {
+		failed := make(chan error, 1) // one value, from the goroutine below
+		go func() { failed <- server.Serve(l) }()
+		select {
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+		}
+		err := untilAsked(ctx, server.Shutdown)
+		return errors.Join(err, <-failed)
+	})
+	return nil
+}
+
+// untilAsked waits until ctx ends and then lets end finish within endTime.
+func untilAsked(ctx context.Context, end func(context.Context) error) error {
+	<-ctx.Done()
+	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTime)
+	defer cancel()
+	return end(ending)
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"golang.org/x/term"
+
+	"plusone/cmd/internal/sandbox"
+	"plusone/cmd/internal/settings"
+	"plusone/cmd/internal/stores"
+	"plusone/tasks/ledger"
+)
+
+type devCmd struct {
+	Data string `help:"Directory for everything that is kept." default:".plusone" placeholder:"DIR"`
+	Yes  bool   `help:"Agree to the download of Postgres when it is not installed."`
+
+	settings.Tuning
+	allSettings
+}
+
+// The addresses that dev prefers, and leaves when others have them.
+const (
+	devListen         = "127.0.0.1:8080"
+	devInternalListen = "127.0.0.1:9090"
+)
+
+// closeTime bounds the shutdown of the private servers.
+const closeTime = 20 * time.Second
+
+// Run runs everything over private stores until ctx ends.
+func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err error) {
+	box, err := c.openSandbox(ctx, out)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
+		defer cancel()
+		err = errors.Join(err, box.Close(ending))
+	}()
+	if err := migrateSandbox(ctx, box.Postgres); err != nil {
+		return err
+	}
+	where := settings.Stores{
+		Redis: settings.Redis{RedisURL: box.Redis}, Postgres: settings.Postgres{PostgresURL: box.Postgres}, Tuning: c.Tuning,
+	}
+	where.Unsafe = where.Unsafe || box.InMemory
+	p, err := open(ctx, log, where)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	return c.runOver(ctx, p, box, out)
+}
+
+func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, out io.Writer) error {
+	inside, err := listenNear(devInternalListen, c.InternalListen, func() (net.Listener, error) { return listenInside(c.Internal) })
+	if err != nil {
+		return err
+	}
+	public, err := listenNear(devListen, c.Listen, func() (net.Listener, error) { return listen("listen", c.Listen) })
+	if err != nil {
+		return errors.Join(err, inside.Close())
+	}
+	hash := sha256.Sum256([]byte(box.ServerKey))
+	c.ServerKeys = append(c.ServerKeys, "dev=sha256:"+hex.EncodeToString(hash[:]))
+	err = p.addWorker(c.workerSettings)
+	if err == nil {
+		p.addReconciler(c.Reconcile)
+		err = p.addAPIOn(ctx, public, c.apiSettings)
+	}
+	if err == nil {
+		err = welcome(out, box, "http://"+public.Addr().String(), "http://"+inside.Addr().String())
+	}
+	if err != nil {
+		return errors.Join(err, inside.Close(), public.Close())
+	}
+	return p.run(ctx, inside, c.Internal)
+}
+
+func (c devCmd) openSandbox(ctx context.Context, out io.Writer) (*sandbox.Sandbox, error) {
+	o := sandbox.Options{Dir: c.Data, Yes: c.Yes, Out: out}
+	if term.IsTerminal(int(os.Stdin.Fd())) {
+		o.In = os.Stdin
+	}
+	return sandbox.Open(ctx, o)
+}
+
+func migrateSandbox(ctx context.Context, url string) error {
+	pool, err := stores.OpenPostgres(ctx, url, stores.PostgresOptions{Conns: 2, Long: true})
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	return ledger.Migrate(ctx, pool)
+}
+
+// listenNear opens a listener; when the preferred address is wanted and taken,
+// it takes a free port beside it.
+func listenNear(preferred, wanted string, open func() (net.Listener, error)) (net.Listener, error) {
+	l, err := open()
+	if wanted == preferred && errors.Is(err, syscall.EADDRINUSE) {
+		return net.Listen("tcp4", "127.0.0.1:0")
+	}
+	return l, err
+}
+
+// welcome tells the person what runs where, and what to try.
+func welcome(out io.Writer, box *sandbox.Sandbox, public, inside string) error {
+	_, err := fmt.Fprintf(out, `
+plusone dev runs. Ctrl-C ends it and what it started.
+
+  API       %[1]s
+  inside    %[2]s  (/readyz /metrics /tasks/)
+  redis     %[3]s  %[4]s
+  postgres  %[5]s  %[6]s
+  data      %[7]s
+  key       of a server that may act for users: %[8]s
+
+Like something, and look:
+
+  curl -X PUT -H 'X-User-ID: alice' %[1]s/v1/items/hello/like
+  curl %[1]s/v1/items/hello
+  curl -H "Authorization: Bearer $(cat %[8]s)" --json '{"ops":[{"item":"hello","user":"bob","liked":true}]}' %[1]s/v1/likes
+
+`, public, inside, box.Redis, box.RedisIs, box.Postgres, box.PostgresIs, box.Dir, filepath.Join(box.Dir, "server-key"))
+	return err
+}

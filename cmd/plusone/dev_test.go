@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"plusone/scripts/dev/private/privatetest"
+)
+
+const (
+	devURL   = `API +(http://\S+)`
+	devRedis = `redis +redis://(\S+)/0`
+	devPG    = `postgres +postgres://[^@]+@([^/]+)/`
+)
+
+func TestALikeSurvivesAKillOfDevAndAnEndOfIt(t *testing.T) {
+	privatetest.Redis(t)
+	privatetest.Postgres(t)
+	data := []string{"--data", filepath.Join(t.TempDir(), "data"), "--internal-listen", "127.0.0.1:0"}
+	p := start(t, args("dev", data)...)
+	wantLike(t, p.find(t, devURL), "page", `"changed":true,"count":1`)
+
+	second := start(t, args("dev", data)...)
+	if code := second.end(t, 0); code != exitFailed || !strings.Contains(second.said(), "--data") {
+		t.Errorf("a second dev on the same data: %d %s", code, second.said())
+	}
+	p.end(t, syscall.SIGKILL)
+
+	p = start(t, args("dev", data)...)
+	wantLike(t, p.find(t, devURL), "page", `"changed":false,"count":1`)
+	servers := []string{p.find(t, devRedis), p.find(t, devPG)}
+	if code := p.end(t, syscall.SIGINT); code != exitOK {
+		t.Errorf("dev ends with %d", code)
+	}
+	for _, addr := range servers {
+		if listens(t, addr) {
+			t.Errorf("%s still listens after the end of dev", addr)
+		}
+	}
+
+	p = start(t, args("dev", data)...)
+	wantLike(t, p.find(t, devURL), "page", `"changed":false,"count":1`)
+	if code := p.end(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("dev ends with %d", code)
+	}
+}
+
+func listens(t *testing.T, addr string) bool {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	c, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	if err == nil {
+		_ = c.Close()
+	}
+	return err == nil
+}
+
+func TestAPreferredPortThatIsTakenIsLeftAlone(t *testing.T) {
+	taken, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = taken.Close() }()
+	addr := taken.Addr().String()
+	open := func() (net.Listener, error) { return listen("listen", addr) }
+
+	l, err := listenNear(addr, addr, open)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	if _, err := listenNear("127.0.0.1:8080", addr, open); err == nil || !strings.Contains(err.Error(), "--listen") {
+		t.Errorf("an address that was asked for and is taken: %v", err)
+	}
+}

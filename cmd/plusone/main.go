@@ -1,0 +1,95 @@
+// Command plusone counts likes. One binary holds every role; README.md tells
+// which to run where. This file is the wiring diagram, each command has a file
+// of its own, and process.go holds what all that serve have in common.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/redis/go-redis/v9"
+
+	"plusone/cmd/internal/settings"
+)
+
+type cli struct {
+	settings.File
+	settings.Log
+
+	Dev       devCmd       `cmd:"" help:"Run everything in one process, over a Redis and a Postgres of its own."`
+	Serve     serveCmd     `cmd:"" help:"Run API, worker and reconciler in one process, over the given stores."`
+	API       apiCmd       `cmd:"" name:"api" help:"Run the API only."`
+	Worker    workerCmd    `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
+	Reconcile reconcileCmd `cmd:"" help:"Compare and repair the stores, all the time or once."`
+	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
+}
+
+const about = `Counts likes: accepted in Redis, kept in Postgres, compared all the time.
+
+Settings: a flag, else its PLUSONE_* variable, else its key in the --config file, else the default.
+
+Exit codes: 0 done, or ended by SIGINT or SIGTERM; 1 it failed; 2 wrong usage or settings. A second signal ends at once.`
+
+// The exit codes that about promises.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// errUsage marks errors that the person who set something can put right.
+var errUsage = errors.New("settings")
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func run(args []string, out, errOut io.Writer) int {
+	var c cli
+	command, err := settings.Parse(&c, args, os.Getenv, kong.Name("plusone"), kong.Description(about),
+		kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+	if err != nil {
+		return fail(errOut, fmt.Errorf("%w\nrun: plusone --help", err), exitUsage)
+	}
+	log := c.Logger(errOut)
+	slog.SetDefault(log)
+	redis.SetLogger(redisLog{log})
+
+	// The first signal asks; once it is heard the default is back, so the second
+	// one ends the process.
+	ctx, restore := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer restore()
+	context.AfterFunc(ctx, restore)
+
+	command.BindTo(ctx, (*context.Context)(nil))
+	command.BindTo(out, (*io.Writer)(nil))
+	err = command.Run(log)
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.Is(err, errUsage):
+		return fail(errOut, err, exitUsage)
+	default:
+		return fail(errOut, err, exitFailed)
+	}
+}
+
+func fail(w io.Writer, err error, code int) int {
+	_, _ = fmt.Fprintln(w, "plusone:", err) // nobody is left to be told if this fails
+	return code
+}
+
+// redisLog is where go-redis says that it cannot connect, many times a second.
+// The calls' own errors tell the same.
+type redisLog struct{ log *slog.Logger }
+
+// Printf implements the logger of go-redis.
+func (l redisLog) Printf(ctx context.Context, format string, v ...any) {
+	l.log.DebugContext(ctx, "redis client: "+fmt.Sprintf(format, v...))
+}

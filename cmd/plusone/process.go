@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/hibiken/asynq"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plusone/cmd/internal/listener"
+	"plusone/cmd/internal/order"
+	"plusone/cmd/internal/settings"
+	"plusone/cmd/internal/stores"
+	"plusone/hotpath/counter"
+	"plusone/tasks"
+	"plusone/tasks/ledger"
+)
+
+// process is what every serving command has: the stores, opened and checked, and
+// the parts that its roles add. Parts end in the reverse of the order in which
+// they were added:
+//
+//	internal ─ bell ─ worker's parts ─ reconciler ─ counter ─ API
+type process struct {
+	log      *slog.Logger
+	redis    *stores.Redis
+	pool     *pgxpool.Pool
+	ledger   *ledger.Ledger
+	layout   ledger.Layout
+	logs     *counter.Log
+	queues   *asynq.Client
+	bell     *tasks.Bell
+	registry *prometheus.Registry
+	checks   []listener.Check
+	parts    []order.Part
+}
+
+// poolConns is how many Postgres connections a process may use, unless its URL
+// says another number: a worker drains up to 16 shards at once.
+const poolConns = 24
+
+// endTime bounds how long one part may take to finish what it has begun.
+const endTime = 15 * time.Second
+
+// missing turns the names of missing settings into an error.
+func missing(names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: missing %s; this command uses the stores that it is given and no others (plusone dev brings its own)",
+		errUsage, strings.Join(names, " and "))
+}
+
+// open opens the stores and refuses an older schema or another number of shards.
+func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process, err error) {
+	if err := missing(s.Missing()); err != nil {
+		return nil, err
+	}
+	p := &process{log: log, registry: prometheus.NewRegistry()}
+	defer func() {
+		if err != nil {
+			p.close()
+		}
+	}()
+	if p.redis, err = stores.OpenRedis(ctx, s.RedisURL, s.Unsafe); err != nil {
+		return nil, err
+	}
+	if p.pool, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: poolConns}); err != nil {
+		return nil, err
+	}
+	p.ledger = ledger.New(p.pool)
+	if err := p.ledger.CheckSchema(ctx); err != nil {
+		return nil, err
+	}
+	if p.layout, err = p.ledger.Layout(ctx, int(s.Shards)); err != nil {
+		return nil, err
+	}
+	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards)
+	p.queues = asynq.NewClientFromRedisClient(p.redis.Client())
+	p.bell = tasks.NewBell(p.queues, p.registry)
+	p.add("doorbell", p.bell.Run)
+	p.checkStores()
+	return p, nil
+}
+
+func (p *process) add(name string, run func(context.Context) error) {
+	p.parts = append(p.parts, order.Part{Name: name, Run: run})
+}
+
+// run opens the internal listener, runs all parts until ctx ends, and closes
+// the stores.
+func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
+	server, err := listener.New(listener.Options{
+		Listener: inside, Remote: o.InternalAllowRemote, Registry: p.registry,
+		Queues: p.redis.Queues(), Checks: p.checks, Log: p.log,
+	})
+	if err != nil {
+		return err
+	}
+	internal := order.Part{Name: "internal listener", Run: server.Serve}
+	err = order.Run(ctx, append([]order.Part{internal}, p.parts...)...)
+	if err == nil {
+		p.log.InfoContext(ctx, "all parts have ended")
+	}
+	return err
+}
+
+// close closes what open opened.
+func (p *process) close() {
+	if p.pool != nil {
+		p.pool.Close()
+	}
+	if p.redis == nil {
+		return
+	}
+	if err := p.redis.Close(); err != nil {
+		p.log.Warn("close redis", "error", err)
+	}
+}
+
+// listen opens a listener for a person's setting.
+func listen(setting, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("--%s: %w", setting, err)
+	}
+	return l, nil
+}
+
+// listenInside opens the internal listener's socket.
+func listenInside(o settings.Internal) (net.Listener, error) {
+	if err := listener.CheckAddress(o.InternalListen, o.InternalAllowRemote); err != nil {
+		return nil, errors.Join(errUsage, err)
+	}
+	return listen("internal-listen", o.InternalListen)
+}

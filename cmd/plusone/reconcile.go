@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"text/tabwriter"
+	"time"
+
+	"plusone/cmd/internal/order"
+	"plusone/cmd/internal/settings"
+	"plusone/reconcile"
+)
+
+type reconcileCmd struct {
+	settings.Stores    `group:"Stores"`
+	settings.Internal  `group:"Internal listener"`
+	settings.Reconcile `group:"Reconciler"`
+
+	Once   bool `help:"Compare everything once, report, and end."`
+	DryRun bool `help:"With --once: report only, repair nothing."`
+	JSON   bool `name:"json" help:"With --once: report as JSON."`
+}
+
+// Run reconciles until ctx ends, or once.
+func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	if c.Once {
+		return c.once(ctx, log, out)
+	}
+	if c.DryRun || c.JSON {
+		return fmt.Errorf("%w: --dry-run and --json belong to --once", errUsage)
+	}
+	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error {
+		p.addReconciler(c.Reconcile)
+		return nil
+	})
+}
+
+func (p *process) addReconciler(s settings.Reconcile) {
+	p.add("reconciler", reconcile.New(p.logs, p.ledger, p.reconcileOptions(s)).Run)
+}
+
+func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {
+	return reconcile.Options{
+		Every: s.ReconcileEvery, Full: s.ReconcileFull, Rate: s.ReconcileRate, Settle: s.ReconcileSettle,
+		Ring: func(shard int) { p.bell.Ring(shard) }, Metrics: p.registry,
+	}
+}
+
+// once makes one pass, with the doorbell beside it through which it asks for
+// drains.
+func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	p, err := open(ctx, log, c.Stores)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	ctx, reported := context.WithCancel(ctx)
+	defer reported()
+	var failed error
+	p.add("pass", func(ctx context.Context) error {
+		report, err := reconcile.New(p.logs, p.ledger, p.reconcileOptions(c.Reconcile)).Once(ctx, c.DryRun)
+		failed = errors.Join(c.show(out, report), err)
+		reported()
+		<-ctx.Done()
+		return nil
+	})
+	return errors.Join(order.Run(ctx, p.parts...), failed)
+}
+
+func (c reconcileCmd) show(out io.Writer, r reconcile.Report) error {
+	if c.JSON {
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(r)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	for _, d := range r.Drifts {
+		done := "repaired"
+		if !d.Repaired {
+			done = "not repaired"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s → %s\t%s\t%s\n", d.Side, d.Item, d.User, d.Before, d.After, done, d.Cause)
+	}
+	for _, s := range r.Skipped {
+		_, _ = fmt.Fprintf(w, "shard %d was skipped: %s\n", s.Shard, s.Why)
+	}
+	_, _ = fmt.Fprintf(w, "%d items and %d pairs compared in %v, %d findings\n",
+		r.Items, r.Pairs, r.Took.Round(time.Millisecond), len(r.Drifts))
+	return w.Flush() // reports what the lines above could not write
+}

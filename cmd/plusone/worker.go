@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/hibiken/asynq"
+
+	"plusone/cmd/internal/settings"
+	"plusone/tasks"
+)
+
+// workerSettings is what the worker reads beside the stores.
+type workerSettings struct {
+	settings.Worker `group:"Worker"`
+	settings.Notify `group:"Notifications"`
+}
+
+type workerCmd struct {
+	settings.Stores   `group:"Stores"`
+	settings.Internal `group:"Internal listener"`
+	workerSettings
+}
+
+// Run works until ctx ends.
+func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
+	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
+}
+
+// addWorker adds the notifier, the sweeper, the worker, and what moves the rest
+// of the logs at the end.
+func (p *process) addWorker(s workerSettings) error {
+	if s.WorkerConcurrency < 1 {
+		return fmt.Errorf("%w: --worker-concurrency must be at least 1", errUsage)
+	}
+	notifier, err := tasks.NewNotifier(p.ledger, p.queues, p.registry, p.notifyConfig(s.Notify))
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	drainer := tasks.NewDrainer(p.logs, p.ledger, s.WebhookWindow, p.registry)
+	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
+		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
+	})
+	p.add("notifier", func(ctx context.Context) error {
+		defer notifier.Close()
+		notifier.Run(ctx)
+		return nil
+	})
+	p.add("sweeper", tasks.NewSweeper(p.logs, p.ledger, p.bell, p.registry).Run)
+	p.add("worker", worker.Run)
+	p.add("last drain", func(ctx context.Context) error {
+		return untilAsked(ctx, func(ctx context.Context) error {
+			p.drainAll(ctx, drainer)
+			return nil
+		})
+	})
+	return nil
+}
+
+// drainAll moves what is left in the logs. What it cannot move stays there for
+// the next worker, so an error is only worth a line.
+func (p *process) drainAll(ctx context.Context, d *tasks.Drainer) {
+	var errs []error
+	for shard := range p.layout.Shards {
+		if errs = append(errs, d.Drain(ctx, shard)); ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		p.log.WarnContext(ctx, "likes wait in the log for the next worker", "error", err)
+	}
+}
+
+func (p *process) notifyConfig(s settings.Notify) tasks.NotifyConfig {
+	receivers := make([]tasks.Receiver, len(s.WebhookURLs))
+	for i, url := range s.WebhookURLs {
+		receivers[i] = tasks.Receiver{URL: url, Secrets: s.WebhookSecrets}
+	}
+	return tasks.NotifyConfig{
+		Receivers: receivers, Window: s.WebhookWindow, Ladder: s.WebhookLadder, Timeout: s.WebhookTimeout, Keep: s.WebhookKeep,
+		Concurrency: s.WebhookConcurrency, AllowPrivate: s.WebhookAllowPrivate,
+	}
+}
