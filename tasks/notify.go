@@ -72,15 +72,15 @@ func NewNotifier(l *ledger.Ledger, client *asynq.Client, reg prometheus.Register
 		dialer = &net.Dialer{Timeout: cfg.Timeout}
 	}
 	for _, r := range cfg.Receivers {
-		r, hook, err := newWebhook(r, cfg.Timeout, dialer)
+		hook, err := newWebhook(r, cfg.Timeout, dialer)
 		if err != nil {
 			return nil, err
 		}
-		if n.lanes[r.Name] != nil {
-			return nil, fmt.Errorf("receiver %q is there twice: give each a name of its own", r.Name)
+		if n.lanes[r.Name()] != nil {
+			return nil, fmt.Errorf("receiver %s is there twice", r.Name())
 		}
-		n.names = append(n.names, r.Name)
-		n.lanes[r.Name] = &lane{hook: hook, slots: make(chan struct{}, max(1, cfg.Concurrency/len(cfg.Receivers)))}
+		n.names = append(n.names, r.Name())
+		n.lanes[r.Name()] = &lane{hook: hook, slots: make(chan struct{}, max(1, cfg.Concurrency/len(cfg.Receivers)))}
 	}
 	n.metrics = newNotifyMetrics(reg)
 	return n, nil

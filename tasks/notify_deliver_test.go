@@ -3,7 +3,9 @@ package tasks_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -31,21 +33,21 @@ func TestACrashBetweenSendAndRecordSendsAgainUnderTheSameID(t *testing.T) {
 					crash(s, stop, r)
 				}
 			})
-			s = newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}})
-			seq := s.due("r")
-			s.handle(ctx, seq, "r", 0)
+			s = newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}})
+			seq := s.due(s.r)
+			s.handle(ctx, seq, s.r, 0)
 			s.pg.Cut(false)
-			if d := s.delivery(seq, "r"); d.State != "pending" || d.Attempts != 0 || !d.NextAt.After(time.Now()) {
+			if d := s.delivery(seq, s.r); d.State != "pending" || d.Attempts != 0 || !d.NextAt.After(time.Now()) {
 				t.Fatalf("after the crash: %+v", d)
 			}
 			s.exec(`UPDATE deliveries SET next_at = now()`) // the claim runs out
 			soon(t, "delivered", func() bool {
-				s.handle(t.Context(), seq, "r", 0)
-				return s.delivery(seq, "r").State == "delivered"
+				s.handle(t.Context(), seq, s.r, 0)
+				return s.delivery(seq, s.r).State == "delivered"
 			})
 			got := rec.all()
-			if len(got) != 2 || got[0].Data.ID != got[1].Data.ID || s.delivery(seq, "r").Attempts != 1 {
-				t.Fatalf("%d messages, %+v", len(got), s.delivery(seq, "r"))
+			if len(got) != 2 || got[0].Data.ID != got[1].Data.ID || s.delivery(seq, s.r).Attempts != 1 {
+				t.Fatalf("%d messages, %+v", len(got), s.delivery(seq, s.r))
 			}
 		})
 	}
@@ -58,17 +60,17 @@ func TestARecordWhoseReplyIsLostCountsOnce(t *testing.T) {
 		s.pg.DropReplies(i == 1) // not yet while statements are prepared
 		w.WriteHeader(500)
 	})
-	s = newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}, Ladder: []time.Duration{time.Hour}})
-	s.handle(t.Context(), s.due("r"), "r", 0)
-	seq := s.due("r")
-	s.handle(t.Context(), seq, "r", 0)
+	s = newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}, Ladder: []time.Duration{time.Hour}})
+	s.handle(t.Context(), s.due(s.r), s.r, 0)
+	seq := s.due(s.r)
+	s.handle(t.Context(), seq, s.r, 0)
 	s.pg.DropReplies(false)
-	soon(t, "recorded", func() bool { return s.delivery(seq, "r").Attempts == 1 })
+	soon(t, "recorded", func() bool { return s.delivery(seq, s.r).Attempts == 1 })
 	if n := s.metric("plusone_notifications_total", "failed"); n != 1 {
 		t.Fatalf("%v failures are known: the reply was not lost", n)
 	}
-	s.handle(t.Context(), seq, "r", 0)
-	if d := s.delivery(seq, "r"); d.Attempts != 1 || len(rec.all()) != 2 {
+	s.handle(t.Context(), seq, s.r, 0)
+	if d := s.delivery(seq, s.r); d.Attempts != 1 || len(rec.all()) != 2 {
 		t.Fatalf("%d messages, %+v", len(rec.all()), d)
 	}
 }
@@ -82,13 +84,13 @@ func TestTheSameTaskTwiceAtOnceIsOneAttempt(t *testing.T) {
 				<-others
 				w.WriteHeader(code)
 			})
-			s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}, Ladder: []time.Duration{time.Hour}})
-			seq := s.due("r")
+			s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}, Ladder: []time.Duration{time.Hour}})
+			seq := s.due(s.r)
 			const runs = 4
 			returned := make(chan struct{}, runs)
 			for range runs {
 				go func() {
-					s.handle(t.Context(), seq, "r", 0)
+					s.handle(t.Context(), seq, s.r, 0)
 					returned <- struct{}{}
 				}()
 			}
@@ -98,7 +100,7 @@ func TestTheSameTaskTwiceAtOnceIsOneAttempt(t *testing.T) {
 				}
 				<-returned
 			}
-			if d := s.delivery(seq, "r"); len(rec.all()) != 1 || d.Attempts != 1 || d.State != name {
+			if d := s.delivery(seq, s.r); len(rec.all()) != 1 || d.Attempts != 1 || d.State != name {
 				t.Fatalf("%d messages, %+v", len(rec.all()), d)
 			}
 		})
@@ -112,11 +114,11 @@ func TestATaskGoesOnWithWhatIsDueWhileTheReceiverTakesIt(t *testing.T) {
 			w.WriteHeader(500)
 		}
 	})
-	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}, Ladder: []time.Duration{time.Hour}})
+	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}, Ladder: []time.Duration{time.Hour}})
 	for range 6 {
-		s.due("r", "another")
+		s.due(s.r, "another")
 	}
-	s.handle(t.Context(), s.notes()[2].Seq, "r", 0)
+	s.handle(t.Context(), s.notes()[2].Seq, s.r, 0)
 	got := ""
 	for _, m := range rec.all() {
 		got += fmt.Sprint(m.Data.Seq-s.notes()[0].Seq, " ")
@@ -124,7 +126,7 @@ func TestATaskGoesOnWithWhatIsDueWhileTheReceiverTakesIt(t *testing.T) {
 	if got != "2 0 1 3 4 " {
 		t.Fatalf("told of %s", got)
 	}
-	if d := s.delivery(s.notes()[5].Seq, "r"); d.Attempts != 0 {
+	if d := s.delivery(s.notes()[5].Seq, s.r); d.Attempts != 0 {
 		t.Fatalf("%+v", d)
 	}
 }
@@ -132,7 +134,7 @@ func TestATaskGoesOnWithWhatIsDueWhileTheReceiverTakesIt(t *testing.T) {
 func TestHowAReceiversAnswerIsTaken(t *testing.T) {
 	t.Parallel()
 	elsewhere := newReceiver(t, status(200))
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		answer    func(int, http.ResponseWriter, *http.Request)
 		state     string
 		lastError string
@@ -164,21 +166,24 @@ func TestHowAReceiversAnswerIsTaken(t *testing.T) {
 				}
 			}
 		}, "delivered", "", 0},
-	} {
+	}
+	cfg := tasks.NotifyConfig{Timeout: 500 * time.Millisecond, Ladder: []time.Duration{time.Minute, 5 * time.Minute}}
+	receivers := map[string]string{}
+	for name, c := range cases {
+		r := to(newReceiver(t, c.answer).URL)
+		receivers[name], cfg.Receivers = r.Name(), append(cfg.Receivers, r)
+	}
+	s := newStage(t, cfg)
+	seq := s.due(slices.Collect(maps.Values(receivers))...)
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			rec := newReceiver(t, c.answer)
-			s := newStage(t, tasks.NotifyConfig{
-				Receivers: []tasks.Receiver{to("r", rec.URL)},
-				Timeout:   500 * time.Millisecond, Ladder: []time.Duration{time.Minute, 5 * time.Minute},
-			})
-			seq, start := s.due("r"), time.Now()
-			s.handle(t.Context(), seq, "r", 0)
+			start := time.Now()
+			s.handle(t.Context(), seq, receivers[name], 0)
 			took := time.Since(start)
 			if took > 5*time.Second {
 				t.Errorf("took %v", took)
 			}
-			d := s.delivery(seq, "r")
+			d := s.delivery(seq, receivers[name])
 			if d.State != c.state || d.Attempts != 1 || !strings.Contains(d.Error, c.lastError) || (c.lastError == "") != (d.Error == "") {
 				t.Errorf("%+v", d)
 			}
@@ -195,14 +200,14 @@ func TestHowAReceiversAnswerIsTaken(t *testing.T) {
 func TestATaskThatMakesNoSenseIsDoneWith(t *testing.T) {
 	t.Parallel()
 	rec := newReceiver(t, status(200))
-	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}})
-	seq := s.due("r", "of another process")
+	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}})
+	seq := s.due(s.r, "of another process")
 	if err := s.HandleNotify(t.Context(), asynq.NewTask(tasks.TypeNotify, []byte("{"))); err != nil {
 		t.Error(err)
 	}
 	s.handle(t.Context(), seq, "of another process", 0)
-	s.handle(t.Context(), seq+1, "r", 0)
-	s.handle(t.Context(), seq, "r", 1)
+	s.handle(t.Context(), seq+1, s.r, 0)
+	s.handle(t.Context(), seq, s.r, 1)
 	if len(rec.all()) != 0 || s.delivery(seq, "of another process").State != "pending" {
 		t.Error("something was sent or recorded")
 	}

@@ -13,7 +13,7 @@ import (
 func TestAnItemsChangesInOneWindowAreToldOnceAndSigned(t *testing.T) {
 	t.Parallel()
 	rec := newReceiver(t, status(204))
-	both := to("r", rec.URL)
+	both := to(rec.URL)
 	both.Secrets = append(both.Secrets, secret("n"))
 	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{both}})
 	s.exec(`INSERT INTO item_counts (item_id, bucket, count) VALUES ('/a?b=c&d', 0, 3)`)
@@ -50,7 +50,7 @@ func TestAReceiverThatFailsGetsTheWholeLadderAndNoMore(t *testing.T) {
 	const ms = time.Millisecond
 	ladder := []time.Duration{100 * ms, 300 * ms, 500 * ms, 700 * ms, 1000 * ms, 1300 * ms, 1700 * ms, 2200 * ms}
 	bad := newReceiver(t, status(500))
-	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("bad", bad.URL)}, Ladder: ladder})
+	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(bad.URL)}, Ladder: ladder})
 	s.run()
 	s.flip(1, "first")
 	soon(t, "exhausted", func() bool { return len(s.notes()) == 1 && s.notes()[0].State == "exhausted" })
@@ -87,7 +87,7 @@ func TestAReceiverThatHangsDoesNotHoldUpTheOthers(t *testing.T) {
 	t.Parallel()
 	stuck, well := newReceiver(t, hang), newReceiver(t, status(200))
 	s := newStage(t, tasks.NotifyConfig{
-		Receivers: []tasks.Receiver{to("stuck", stuck.URL), to("well", well.URL)},
+		Receivers: []tasks.Receiver{to(stuck.URL), to(well.URL)},
 		Timeout:   15 * time.Second, Ladder: []time.Duration{time.Minute},
 	})
 	s.run()
@@ -109,7 +109,7 @@ func TestAReceiverThatHangsDoesNotHoldUpTheOthers(t *testing.T) {
 func TestWhileRedisIsAwayWindowsCloseAndLaterTheyAreTold(t *testing.T) {
 	t.Parallel()
 	rec := newReceiver(t, status(200))
-	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}})
+	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}})
 	s.rdb.Cut(true)
 	s.run()
 	s.flip(1, "item")
@@ -139,7 +139,7 @@ func TestTwoNotifiersAtOnceTellOnce(t *testing.T) {
 			w.WriteHeader(503)
 		}
 	})
-	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to("r", rec.URL)}, Ladder: []time.Duration{50 * time.Millisecond, 100 * time.Millisecond}})
+	s := newStage(t, tasks.NotifyConfig{Receivers: []tasks.Receiver{to(rec.URL)}, Ladder: []time.Duration{200 * time.Millisecond, 400 * time.Millisecond, 600 * time.Millisecond}})
 	s.run()
 	s.run()
 	items := make([]string, 30)

@@ -81,14 +81,15 @@ func secret(c string) string {
 	return "whsec_" + base64.StdEncoding.EncodeToString([]byte(strings.Repeat(c, 32)))
 }
 
-func to(name, url string) tasks.Receiver {
-	return tasks.Receiver{Name: name, URL: url, Secrets: []string{secret("s")}}
+func to(url string) tasks.Receiver {
+	return tasks.Receiver{URL: url, Secrets: []string{secret("s")}}
 }
 
 // stage has everything that a Notifier needs, on real servers.
 type stage struct {
 	*tasks.Notifier
 	t      *testing.T
+	r      string         // the name of the first receiver
 	ledger *ledger.Ledger // straight, whatever happens to the notifier's connections
 	pool   *pgxpool.Pool
 	pg     *privatetest.Proxy // between the notifier and Postgres
@@ -115,12 +116,15 @@ func newStage(t *testing.T, cfg tasks.NotifyConfig) *stage {
 	if cfg.Timeout == 0 {
 		cfg.Timeout = 5 * time.Second
 	}
+	if len(cfg.Receivers) > 0 {
+		s.r = cfg.Receivers[0].Name()
+	}
 	var err error
 	s.Notifier, err = tasks.NewNotifier(ledger.New(newPool(t, through(t, url, s.pg))), client, s.reg, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(s.Notifier.Close)
+	t.Cleanup(s.Close)
 	return s
 }
 

@@ -1,7 +1,9 @@
 package tasks
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -17,7 +19,6 @@ import (
 // Receiver is somebody who wants to be told of changes, by webhooks as
 // https://www.standardwebhooks.com specifies them.
 type Receiver struct {
-	Name    string   // how the ledger knows it; empty: the host of URL. 1–100 letters, digits or any of . : - _ [ ]
 	URL     string   // http or https, without user and password
 	Secrets []string // whsec_<base64 of 24–64 bytes>, at least one; every message carries a signature by each
 }
@@ -30,31 +31,41 @@ type webhook struct {
 	timeout time.Duration // of one message, from the name's resolution to the end of the answer
 }
 
-var receiverName = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,100}$`)
+// Name is how the ledger, the log and the dashboard know r: its host and a mark of
+// its whole address, which may hold a secret. Another address is another receiver.
+func (r Receiver) Name() string {
+	mark := sha256.Sum256([]byte(r.URL))
+	return r.host() + "-" + hex.EncodeToString(mark[:4])
+}
 
-// newWebhook returns r with its Name filled in, and the way to it.
-func newWebhook(r Receiver, timeout time.Duration, dialer *net.Dialer) (Receiver, *webhook, error) {
+// hostPattern also keeps a name short, and valid in every store.
+var hostPattern = regexp.MustCompile(`^[A-Za-z0-9.:_\[\]-]{1,255}$`)
+
+// host is the host of the address, as far as it has one.
+func (r Receiver) host() string {
+	u, err := url.Parse(r.URL)
+	if err != nil || !hostPattern.MatchString(u.Host) {
+		return "unknown host"
+	}
+	return u.Host
+}
+
+func newWebhook(r Receiver, timeout time.Duration, dialer *net.Dialer) (*webhook, error) {
 	u, err := url.Parse(r.URL)
 	switch {
-	case err != nil: // its text would repeat the address, secrets included
-		return r, nil, fmt.Errorf("receiver %q: the address is no URL", r.Name)
+	case err != nil: // its text would repeat the address
+		return nil, fmt.Errorf("receiver %s: the address is no URL", r.Name())
 	case u.User != nil:
-		return r, nil, fmt.Errorf("receiver %q: the address must not hold a user or password: messages are signed instead", r.Name)
-	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return r, nil, fmt.Errorf("receiver %q: the address must be http://host… or https://host…", r.Name)
+		return nil, fmt.Errorf("receiver %s: the address must not hold a user or password: messages are signed instead", r.Name())
+	case u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "" || !hostPattern.MatchString(u.Host):
+		return nil, fmt.Errorf("receiver %s: the address must be http://host… or https://host…", r.Name())
 	}
-	if r.Name == "" {
-		r.Name = u.Host
-	}
-	if !receiverName.MatchString(r.Name) {
-		return r, nil, fmt.Errorf("receiver %q: the name must be 1–100 letters, digits or any of . : - _ [ ]", r.Name)
+	signers, err := newSigners(r.Secrets)
+	if err != nil {
+		return nil, fmt.Errorf("receiver %s: %w", r.Name(), err)
 	}
 	u.Fragment = ""
-	w := &webhook{url: u.String(), timeout: timeout, client: newClient(dialer)}
-	if w.signers, err = newSigners(r.Secrets); err != nil {
-		return r, nil, fmt.Errorf("receiver %q: %w", r.Name, err)
-	}
-	return r, w, nil
+	return &webhook{url: u.String(), signers: signers, client: newClient(dialer), timeout: timeout}, nil
 }
 
 // newClient knows no proxy, follows no redirect and keeps no cookies: what it

@@ -40,11 +40,18 @@ func TestOnlyPublicAddressesAreDialled(t *testing.T) {
 	}
 }
 
+func TestAReceiversNameTellsItsHostAndNotItsSecrets(t *testing.T) {
+	a, b := Receiver{URL: "https://example.com:8443/hidden?hidden"}.Name(), Receiver{URL: "https://example.com:8443/other"}.Name()
+	if !strings.HasPrefix(a, "example.com:8443-") || strings.Contains(a, "hidden") || a == b {
+		t.Errorf("%s and %s", a, b)
+	}
+}
+
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
 
 func testHook(t *testing.T, address string, dialer *net.Dialer) *webhook {
 	t.Helper()
-	_, w, err := newWebhook(Receiver{URL: address, Secrets: []string{testSecret}}, 5*time.Second, dialer)
+	w, err := newWebhook(Receiver{URL: address, Secrets: []string{testSecret}}, 5*time.Second, dialer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,15 +117,15 @@ func TestSettingsThatCannotWorkAreRefusedAtOnce(t *testing.T) {
 		}
 	}
 	n, err := NewNotifier(nil, nil, prometheus.NewRegistry(), good())
-	if err != nil || n.names[0] != "example.com" {
+	if err != nil || n.names[0] != good().Receivers[0].Name() {
 		t.Fatal(n, err)
 	}
 	for want, spoil := range map[string]func(*NotifyConfig){
 		"user or password": func(c *NotifyConfig) { c.Receivers[0].URL = "https://u:hidden@example.com" },
 		"is no URL":        func(c *NotifyConfig) { c.Receivers[0].URL = "https://hidden%zz" },
 		"must be http":     func(c *NotifyConfig) { c.Receivers[0].URL = "file:///hidden" },
+		"receiver unknown": func(c *NotifyConfig) { c.Receivers[0].URL = "https://%00hidden" },
 		"https://host":     func(c *NotifyConfig) { c.Receivers[0].URL = "https:///hidden" },
-		"the name must be": func(c *NotifyConfig) { c.Receivers[0].Name = "a b" },
 		"must be signed":   func(c *NotifyConfig) { c.Receivers[0].Secrets = nil },
 		"secret 2 of 2":    func(c *NotifyConfig) { c.Receivers[0].Secrets = []string{testSecret, "hidden"} },
 		"secret 1 of 1":    func(c *NotifyConfig) { c.Receivers[0].Secrets = []string{"whsec_aGlkZGVu"} },
