@@ -155,6 +155,13 @@ func TestADrainThatDiesWhileItWritesLeavesNothing(t *testing.T) {
 			w.exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`)
 		},
 	} {
+		await(t, "no dead drain holds the shard any more", func() bool {
+			b, err := w.ledger.Begin(t.Context(), 0)
+			if err == nil {
+				b.Rollback(t.Context())
+			}
+			return err == nil
+		})
 		waiting, release := w.hold(item, "a")
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

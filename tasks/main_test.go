@@ -49,6 +49,7 @@ type works struct {
 
 func newWorks(t *testing.T) *works {
 	t.Helper()
+	t.Parallel() // these tests wait more than they work
 	opt, err := redis.ParseURL(privatetest.Redis(t).URL())
 	check(t, err)
 	w := &works{t: t, redis: opt.Addr, rdb: redis.NewClient(opt), pg: privatetest.Postgres(t)}
