@@ -19,6 +19,7 @@ const (
 )
 
 func TestALikeSurvivesAKillOfDevAndAnEndOfIt(t *testing.T) {
+	t.Parallel()
 	privatetest.Redis(t)
 	privatetest.Postgres(t)
 	data := []string{"--data", filepath.Join(t.TempDir(), "data"), "--internal-listen", "127.0.0.1:0"}
@@ -62,6 +63,7 @@ func listens(t *testing.T, addr string) bool {
 }
 
 func TestAPreferredPortThatIsTakenIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	taken, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

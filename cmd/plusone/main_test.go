@@ -145,6 +145,7 @@ func wantLike(t *testing.T, url, item, want string) {
 }
 
 func TestWrongUsageExitsWithTwo(t *testing.T) {
+	t.Parallel()
 	for _, args := range [][]string{
 		{},
 		{"nonsense"},
@@ -167,6 +168,7 @@ func TestWrongUsageExitsWithTwo(t *testing.T) {
 }
 
 func TestMissingSettingsAreNamedAndNothingIsStartedInstead(t *testing.T) {
+	t.Parallel()
 	for command, want := range map[string]string{
 		"serve":   "missing --redis-url (PLUSONE_REDIS_URL) and --postgres-url (PLUSONE_POSTGRES_URL)",
 		"migrate": "missing --postgres-url (PLUSONE_POSTGRES_URL)",
@@ -179,6 +181,7 @@ func TestMissingSettingsAreNamedAndNothingIsStartedInstead(t *testing.T) {
 }
 
 func TestHelpTellsTheExitCodesAndTheVariables(t *testing.T) {
+	t.Parallel()
 	p := start(t, "--help")
 	if code := p.end(t, 0); code != exitOK || !strings.Contains(p.said(), "Exit codes: 0") {
 		t.Errorf("%d %s", code, p.said())

@@ -43,6 +43,7 @@ func args(command string, more ...[]string) []string {
 }
 
 func TestServeRefusesAnOlderSchemaAndNamesTheCommand(t *testing.T) {
+	t.Parallel()
 	stores := given(t)
 	p := start(t, args("serve", stores, ports)...)
 	if code := p.end(t, 0); code != exitFailed || !strings.Contains(p.said(), "run: plusone migrate") {
@@ -66,6 +67,7 @@ func TestServeRefusesAnOlderSchemaAndNamesTheCommand(t *testing.T) {
 }
 
 func TestServeShowsItsInside(t *testing.T) {
+	t.Parallel()
 	p := start(t, args("serve", migrated(t), ports)...)
 	wantLike(t, p.find(t, publicURL), "page", `"count":1`)
 	inside := p.find(t, insideURL)
@@ -86,6 +88,7 @@ func TestServeShowsItsInside(t *testing.T) {
 }
 
 func TestTheRolesWorkAsProcessesOfTheirOwn(t *testing.T) {
+	t.Parallel()
 	stores := migrated(t)
 	api := start(t, args("api", stores, ports)...)
 	worker := start(t, args("worker", stores, ports[2:])...)
@@ -114,6 +117,7 @@ func TestTheRolesWorkAsProcessesOfTheirOwn(t *testing.T) {
 }
 
 func TestANumberOfShardsThatIsNotTheLedgersIsRefused(t *testing.T) {
+	t.Parallel()
 	stores := migrated(t)
 	p := start(t, args("worker", stores, ports[2:])...)
 	p.find(t, insideURL)
@@ -125,6 +129,7 @@ func TestANumberOfShardsThatIsNotTheLedgersIsRefused(t *testing.T) {
 }
 
 func TestSettingsThatOnlyAPartUnderstandsAreUsageErrors(t *testing.T) {
+	t.Parallel()
 	stores := migrated(t)
 	for _, wrong := range [][]string{
 		{"--auth=jwt"},
