@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"plusone/hotpath/like"
 )
@@ -45,7 +46,7 @@ func (c cursors) seal(label, subject string, place []byte) string {
 // open returns the place that seal was given.
 func (c cursors) open(label, subject, cursor string) ([]byte, error) {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
-	if err != nil || len(b) < macSize {
+	if err != nil || len(b) < macSize || strings.ContainsAny(cursor, "\r\n") { // which base64 passes over
 		return nil, fmt.Errorf("%w: it is malformed", errBadCursor)
 	}
 	place := b[: len(b)-macSize : len(b)-macSize]

@@ -110,9 +110,6 @@ func (s *Server) finish(c *call) {
 	r.Header.SetBytesV("X-Request-Id", c.id)
 	r.Header.Set("Cache-Control", "no-store")
 	r.Header.Set("X-Content-Type-Options", "nosniff")
-	if s.closing.Load() {
-		r.SetConnectionClose()
-	}
 	s.metrics.answered(c.route, c.http.Request.Header.Method(), r.StatusCode())
 }
 

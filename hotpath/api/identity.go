@@ -177,7 +177,9 @@ func bearer(h *fasthttp.RequestHeader) ([]byte, error) {
 	case 1:
 		const scheme = "bearer "
 		if v := all[0]; len(v) > len(scheme) && bytes.EqualFold(v[:len(scheme)], []byte(scheme)) {
-			return bytes.TrimLeft(v[len(scheme):], " "), nil
+			if token := bytes.TrimLeft(v[len(scheme):], " "); len(token) > 0 {
+				return token, nil
+			}
 		}
 		return nil, fmt.Errorf("%w: want Authorization: Bearer …", errBadIdentity)
 	}

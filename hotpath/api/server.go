@@ -128,7 +128,7 @@ func New(o Options) (*Server, error) {
 
 // Serve answers the connections of ln, which it closes, until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
-	defer ln.Close() // Shutdown has mostly done so
+	defer func() { _ = ln.Close() }() // Shutdown has mostly done so
 	if err := s.http.Serve(&listener{ln, s.conns, &s.closing}); err != nil {
 		return fmt.Errorf("api: serve %s: %w", ln.Addr(), err)
 	}

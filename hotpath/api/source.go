@@ -73,7 +73,7 @@ func fileReader(name string) func(context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer f.Close() // only read from
+		defer func() { _ = f.Close() }() // only read from
 		return readBounded(f)
 	}
 }
@@ -105,7 +105,7 @@ func urlReader(address string) func(context.Context) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer resp.Body.Close() // only read from
+		defer func() { _ = resp.Body.Close() }() // only read from
 		if resp.StatusCode != http.StatusOK {
 			return nil, fmt.Errorf("%s answers %s", address, resp.Status)
 		}

@@ -228,6 +228,40 @@ func embedded(t testing.TB) string {
 	return token
 }
 
+func TestAKeyIsOnlyForTheAlgorithmsOfItsKind(t *testing.T) {
+	small, err := rsa.GenerateKey(rand.Reader, 1024)
+	must(t, err)
+	p384, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	must(t, err)
+	all := []jose.SignatureAlgorithm{jose.HS256, jose.EdDSA, jose.RS256, jose.ES256, jose.HS512, jose.PS256, ""}
+	for _, c := range []struct {
+		material any
+		only     jose.SignatureAlgorithm
+	}{
+		{testSecret, jose.HS256},
+		{edKey.Public(), jose.EdDSA},
+		{rsaKey.Public(), jose.RS256},
+		{ecKey.Public(), jose.ES256},
+		{testSecret[:31], "no"},
+		{small.Public(), "no"},
+		{p384.Public(), "no"},
+		{edKey, "no"},
+		{nil, "no"},
+	} {
+		for _, alg := range all {
+			if _, ok := pick([]key{{material: c.material}}, false, "", alg); ok != (alg == c.only) {
+				t.Errorf("a %T with %s: %t", c.material, alg, ok)
+			}
+		}
+	}
+	two := []key{{id: "a", material: edKey.Public()}, {id: "b", algorithm: jose.RS256, material: edKey.Public()}, {id: "c", material: otherKey.Public()}}
+	for kid, want := range map[string]bool{"a": true, "b": false, "c": true, "d": false, "": false} {
+		if _, ok := pick(two, true, kid, jose.EdDSA); ok != want {
+			t.Errorf("kid %q: %t", kid, ok)
+		}
+	}
+}
+
 func TestANewKeyOfASetIsFoundAndAnOldOneGoes(t *testing.T) {
 	var set atomic.Pointer[string]
 	var asked, fail atomic.Int32
