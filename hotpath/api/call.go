@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/valyala/fasthttp"
@@ -13,8 +12,7 @@ import (
 // handler, as everything of http does.
 type call struct {
 	http  *fasthttp.RequestCtx
-	ctx   context.Context // over when the operation's time is
-	id    []byte          // of the request
+	id    []byte // of the request
 	route *route
 	who   caller
 	arg   string // the unescaped subject of the route

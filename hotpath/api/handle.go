@@ -42,8 +42,7 @@ func (s *Server) serve(c *call) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), s.opTimeout)
 	defer cancel()
-	c.ctx = ctx
-	return do(s, c)
+	return do(s, ctx, c)
 }
 
 // isOver reports whether the connection is one too many; then this answer is
@@ -57,7 +56,7 @@ func (s *Server) isOver(c *call) bool {
 }
 
 // find fills in what the request is about: route, caller and subject.
-func (s *Server) find(c *call) (do func(*Server, *call) error, err error) {
+func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, err error) {
 	h := &c.http.Request.Header
 	path, query, err := split(h.RequestURI())
 	if err != nil {

@@ -9,12 +9,14 @@ import (
 	"plusone/hotpath/like"
 )
 
-func (s *Server) putLike(c *call) error    { return s.want(c, like.Liked) }
-func (s *Server) deleteLike(c *call) error { return s.want(c, like.NotLiked) }
-func (s *Server) toggleLike(c *call) error { return s.want(c, like.Toggle) }
+func (s *Server) putLike(ctx context.Context, c *call) error { return s.want(ctx, c, like.Liked) }
+
+func (s *Server) deleteLike(ctx context.Context, c *call) error { return s.want(ctx, c, like.NotLiked) }
+
+func (s *Server) toggleLike(ctx context.Context, c *call) error { return s.want(ctx, c, like.Toggle) }
 
 // want applies one op of the asking user. A body is allowed and means nothing.
-func (s *Server) want(c *call, w like.Want) error {
+func (s *Server) want(ctx context.Context, c *call, w like.Want) error {
 	item, err := c.item()
 	if err != nil {
 		return err
@@ -25,7 +27,7 @@ func (s *Server) want(c *call, w like.Want) error {
 	}
 	ops := []like.Op{{Item: item, User: user, Want: w}}
 	results := make([]like.Result, 1)
-	if err := s.apply(c.ctx, ops, results); err != nil {
+	if err := s.apply(ctx, ops, results); err != nil {
 		return err
 	}
 	if err := results[0].Err; err != nil {
@@ -59,7 +61,7 @@ func unsure(err error) error {
 
 // postLikes applies many ops of many users for a server. All ops are checked
 // before any is applied; after that each is answered for itself.
-func (s *Server) postLikes(c *call) error {
+func (s *Server) postLikes(ctx context.Context, c *call) error {
 	if err := c.server(); err != nil {
 		return err
 	}
@@ -71,7 +73,7 @@ func (s *Server) postLikes(c *call) error {
 		return err
 	}
 	results := make([]like.Result, len(ops))
-	if err := s.apply(c.ctx, ops, results); err != nil {
+	if err := s.apply(ctx, ops, results); err != nil {
 		return err
 	}
 	if err := allFailed(results); err != nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -10,7 +11,7 @@ import (
 
 // listLikers answers who likes an item. One row more than asked for is read, so
 // that the last page has no cursor.
-func (s *Server) listLikers(c *call) error {
+func (s *Server) listLikers(ctx context.Context, c *call) error {
 	item, err := c.item()
 	if err != nil {
 		return err
@@ -23,7 +24,7 @@ func (s *Server) listLikers(c *call) error {
 	if err != nil {
 		return err
 	}
-	likers, err := s.lists.Likers(c.ctx, item, after, page.limit+1)
+	likers, err := s.lists.Likers(ctx, item, after, page.limit+1)
 	if err != nil {
 		return err
 	}
@@ -41,7 +42,7 @@ func (s *Server) listLikers(c *call) error {
 }
 
 // listLikes answers what a user likes, to that user and to servers.
-func (s *Server) listLikes(c *call) error {
+func (s *Server) listLikes(ctx context.Context, c *call) error {
 	user, err := c.arg, like.CheckUser(c.arg)
 	if err != nil {
 		return err
@@ -59,7 +60,7 @@ func (s *Server) listLikes(c *call) error {
 	if err != nil {
 		return err
 	}
-	likes, err := s.lists.LikedBy(c.ctx, user, after, page.limit+1)
+	likes, err := s.lists.LikedBy(ctx, user, after, page.limit+1)
 	if err != nil {
 		return err
 	}
@@ -98,7 +99,7 @@ func appendNext(b []byte, cursor string) []byte {
 
 // listNotifications answers what receivers were told after a place, so that one
 // who missed something can catch up.
-func (s *Server) listNotifications(c *call) error {
+func (s *Server) listNotifications(ctx context.Context, c *call) error {
 	if err := c.server(); err != nil {
 		return err
 	}
@@ -110,7 +111,7 @@ func (s *Server) listNotifications(c *call) error {
 	if err != nil {
 		return err
 	}
-	list, err := s.notifications.Notifications(c.ctx, after, page.limit)
+	list, err := s.notifications.Notifications(ctx, after, page.limit)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"fmt"
 
 	"plusone/hotpath/like"
@@ -8,12 +9,12 @@ import (
 
 // readItem answers one item. An item that nobody has liked has zero likes: there
 // is no such thing as an unknown item.
-func (s *Server) readItem(c *call) error {
+func (s *Server) readItem(ctx context.Context, c *call) error {
 	item, err := c.item()
 	if err != nil {
 		return err
 	}
-	readings, err := s.read(c, []string{item})
+	readings, err := s.read(ctx, c, []string{item})
 	if err != nil {
 		return err
 	}
@@ -22,12 +23,12 @@ func (s *Server) readItem(c *call) error {
 }
 
 // readItems answers up to maxItems items in the order of the query.
-func (s *Server) readItems(c *call) error {
+func (s *Server) readItems(ctx context.Context, c *call) error {
 	items, err := itemsOf(c.query)
 	if err != nil {
 		return err
 	}
-	readings, err := s.read(c, items)
+	readings, err := s.read(ctx, c, items)
 	if err != nil {
 		return err
 	}
@@ -43,8 +44,8 @@ func (s *Server) readItems(c *call) error {
 }
 
 // read holds the counter to one reading for each item.
-func (s *Server) read(c *call, items []string) ([]like.Reading, error) {
-	readings, err := s.counter.Read(c.ctx, items, c.who.user)
+func (s *Server) read(ctx context.Context, c *call, items []string) ([]like.Reading, error) {
+	readings, err := s.counter.Read(ctx, items, c.who.user)
 	if err != nil {
 		return nil, err
 	}
@@ -55,12 +56,12 @@ func (s *Server) read(c *call, items []string) ([]like.Reading, error) {
 }
 
 // readReceipt tells how far a change has got, and when it was accepted.
-func (s *Server) readReceipt(c *call) error {
+func (s *Server) readReceipt(ctx context.Context, c *call) error {
 	r, err := like.ParseReceipt(c.arg)
 	if err != nil {
 		return err
 	}
-	state, err := s.receipts.ReceiptState(c.ctx, r, c.who.user)
+	state, err := s.receipts.ReceiptState(ctx, r, c.who.user)
 	if err != nil {
 		return err
 	}

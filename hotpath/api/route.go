@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 )
 
@@ -15,7 +16,7 @@ type route struct {
 
 type method struct {
 	name string
-	do   func(*Server, *call) error
+	do   func(*Server, context.Context, *call) error
 }
 
 // The routes; what `{…}` stands for is call.arg. See match for how a path finds
@@ -38,7 +39,7 @@ var (
 	notificationsRoute = get("/v1/notifications", (*Server).listNotifications)
 )
 
-func get(pattern string, do func(*Server, *call) error) *route {
+func get(pattern string, do func(*Server, context.Context, *call) error) *route {
 	return &route{pattern: pattern, allow: "GET, HEAD", methods: []method{{"GET", do}, {"HEAD", do}}}
 }
 
@@ -55,7 +56,7 @@ var routes = func() []*route {
 }()
 
 // find is what a method does, or nil.
-func (r *route) find(name []byte) func(*Server, *call) error {
+func (r *route) find(name []byte) func(*Server, context.Context, *call) error {
 	for _, m := range r.methods {
 		if string(name) == m.name {
 			return m.do
