@@ -45,8 +45,7 @@ func (p *process) addWorker(s workerSettings) error {
 	})
 	p.add("notifier", func(ctx context.Context) error {
 		defer notifier.Close()
-		notifier.Run(ctx)
-		return nil
+		return notifier.Run(ctx)
 	})
 	p.add("sweeper", tasks.NewSweeper(p.logs, p.ledger, p.bell, p.registry).Run)
 	p.add("worker", worker.Run)

@@ -120,7 +120,9 @@ func (s *Server) Serve(ctx context.Context) error {
 	if s.http.Shutdown(ending) != nil {
 		_ = s.http.Close() // somebody still reads a profile: they are cut off
 	}
-	<-failed
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return errors.Join(fmt.Errorf("internal listener: %w", err), s.close())
+	}
 	return s.close()
 }
 

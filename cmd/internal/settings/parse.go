@@ -124,7 +124,7 @@ func (o *outside) load(ctx *kong.Context) error {
 
 func (o *outside) decode(r io.Reader) error {
 	var raw map[string]any
-	if err := yaml.NewDecoder(r).Decode(&raw); err != nil && err != io.EOF {
+	if err := yaml.NewDecoder(r).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", o.path, err)
 	}
 	o.keys = make(map[string]string, len(raw))

@@ -110,21 +110,21 @@ func (r *Redis) Promise(ctx context.Context) (string, error) {
 	if err := r.client.Ping(ctx).Err(); err != nil {
 		return "", err
 	}
-	persistence, err := r.info(ctx, "persistence")
-	if err != nil {
-		return "in memory only: acknowledged likes end with this Redis", nil
-	}
-	if persistence["aof_enabled"] != "1" {
+	persistence, _ := r.info(ctx, "persistence") // it may be no real Redis, or not let us ask
+	switch persistence["aof_enabled"] {
+	case "1":
+	case "0":
 		return "appendonly no: a crash of Redis loses acknowledged likes", nil
+	default:
+		return "persistence unknown: count on acknowledged likes ending with this Redis", nil
 	}
-	sync, err := r.client.ConfigGet(ctx, "appendfsync").Result()
-	switch {
-	case err != nil:
+	switch sync := r.client.ConfigGet(ctx, "appendfsync").Val()["appendfsync"]; sync {
+	case "":
 		return "appendonly yes, appendfsync unknown (CONFIG is not allowed)", nil
-	case sync["appendfsync"] == "always":
+	case "always":
 		return "appendonly yes, appendfsync always: acknowledged likes survive a crash and a power loss", nil
 	default:
-		return "appendonly yes, appendfsync " + sync["appendfsync"] + ": a power loss may cost the likes of the last second", nil
+		return "appendonly yes, appendfsync " + sync + ": a power loss may cost the likes of the last second", nil
 	}
 }
 

@@ -132,9 +132,10 @@ func (p *Postgres) dropStrangersPid() error {
 		return fmt.Errorf("stale pid file: %w", err)
 	}
 	pid, _, _ := strings.Cut(string(b), "\n")
-	comm, err := os.ReadFile("/proc/" + pid + "/comm")
-	if err != nil || strings.HasPrefix(string(comm), "postgres") {
-		return nil // gone (postgres sees that itself), or a server we must not disturb
+	// An unreadable comm is a process that is gone, which postgres sees itself.
+	comm, _ := os.ReadFile("/proc/" + pid + "/comm")
+	if len(comm) == 0 || strings.HasPrefix(string(comm), "postgres") {
+		return nil
 	}
 	if err := os.Remove(path); err != nil {
 		return fmt.Errorf("stale pid file: %w", err)
