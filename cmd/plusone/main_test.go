@@ -59,6 +59,7 @@ func start(t *testing.T, args ...string) *running {
 	}
 	r.cmd.Env = append(r.cmd.Env, asPlusone+"=1")
 	r.cmd.Stdout, r.cmd.Stderr = r, r
+	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can end the whole group
 	if err := r.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -168,6 +168,11 @@ func (w *warmer) copy(ctx context.Context, loans []*loan) error {
 // finish installs what was loaded, or gives the leases back, and lets the ops
 // that waited go on.
 func (w *warmer) finish(ctx context.Context, loans []*loan, err error) {
+	if err != nil { // its time may be up, and leases that stay hold others up
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(w.c.life, w.c.opt.Timeout)
+		defer cancel()
+	}
 	byShard := make(map[int][]*loan)
 	for _, l := range loans {
 		if err != nil {
