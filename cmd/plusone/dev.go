@@ -26,6 +26,8 @@ type devCmd struct {
 	Data string `help:"Directory for everything that is kept." default:".plusone" placeholder:"DIR"`
 	Yes  bool   `help:"Agree to the download of Postgres when it is not installed."`
 
+	PostgresMirror string `help:"Maven repository to download Postgres from, instead of Maven Central." placeholder:"URL"`
+
 	settings.Tuning
 	allSettings
 }
@@ -91,7 +93,7 @@ func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, o
 }
 
 func (c devCmd) openSandbox(ctx context.Context, out io.Writer) (*sandbox.Sandbox, error) {
-	o := sandbox.Options{Dir: c.Data, Yes: c.Yes, Out: out}
+	o := sandbox.Options{Dir: c.Data, Yes: c.Yes, Root: os.Geteuid() == 0, Mirror: c.PostgresMirror, Out: out}
 	if term.IsTerminal(int(os.Stdin.Fd())) {
 		o.In = os.Stdin
 	}

@@ -51,6 +51,77 @@ func TestALikeSurvivesAKillOfDevAndAnEndOfIt(t *testing.T) {
 	}
 }
 
+func TestASecondSignalEndsDevAtOnceAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	privatetest.Redis(t)
+	privatetest.Postgres(t)
+	data := []string{"--data", filepath.Join(t.TempDir(), "data"), "--internal-listen", "127.0.0.1:0", "--read-timeout=1m"}
+	p := start(t, args("dev", data)...)
+	url := p.find(t, devURL)
+	wantLike(t, url, "page", `"count":1`)
+	addr := strings.TrimPrefix(url, "http://")
+	slow, err := net.Dial("tcp", addr) // a request that does not end keeps the API from ending
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = slow.Close() }()
+	if _, err := slow.Write([]byte("PUT /v1/items/page/like HTTP/1.1\r\nHost:")); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the API accepts no more", func() bool { return !listens(t, addr) })
+	began := time.Now()
+	if code := p.end(t, syscall.SIGINT); code != -1 || time.Since(began) > 5*time.Second {
+		t.Errorf("ends with %d after %v", code, time.Since(began))
+	}
+	redis := p.find(t, devRedis)
+	eventually(t, "its Redis is gone", func() bool { return !listens(t, redis) })
+
+	p = start(t, args("dev", data)...)
+	wantLike(t, p.find(t, devURL), "page", `"changed":false,"count":1`)
+	if code := p.end(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("dev ends with %d", code)
+	}
+}
+
+func TestDevWithoutRedisServerCountsInMemoryAndSaysSo(t *testing.T) {
+	t.Parallel()
+	privatetest.Postgres(t)
+	if bins, err := filepath.Glob("/usr/lib/postgresql/*/bin"); err != nil || len(bins) == 0 {
+		t.Skip("Postgres is on PATH only, which this test hides")
+	}
+	data := []string{"--data", filepath.Join(t.TempDir(), "data"), "--internal-listen", "127.0.0.1:0"}
+	for _, want := range []string{`"changed":true,"count":1`, `"changed":false,"count":1`} {
+		p := startIn(t, []string{"PATH=" + t.TempDir()}, args("dev", data)...)
+		wantLike(t, p.find(t, devURL), "page", want)
+		if code := p.end(t, syscall.SIGINT); code != exitOK || !strings.Contains(p.said(), "LOST AT THE END") {
+			t.Errorf("dev ends with %d: %s", code, p.said())
+		}
+	}
+}
+
+func TestASignalWhileDevStartsIsNoFailure(t *testing.T) {
+	t.Parallel()
+	privatetest.Redis(t)
+	privatetest.Postgres(t)
+	dir := t.TempDir()
+	p := start(t, "dev", "--data", dir, "--internal-listen", "127.0.0.1:0")
+	eventually(t, "it makes its cluster", func() bool {
+		found, err := filepath.Glob(filepath.Join(dir, "postgres", "data.new", "*"))
+		return err == nil && len(found) > 0
+	})
+	if code := p.end(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("dev ends with %d", code)
+	}
+	p = start(t, "dev", "--data", dir, "--internal-listen", "127.0.0.1:0")
+	wantLike(t, p.find(t, devURL), "page", `"count":1`)
+	if code := p.end(t, syscall.SIGTERM); code != exitOK {
+		t.Errorf("dev ends with %d", code)
+	}
+}
+
 func listens(t *testing.T, addr string) bool {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -71,7 +71,7 @@ func run(args []string, out, errOut io.Writer) int {
 	command.BindTo(out, (*io.Writer)(nil))
 	err = command.Run(log)
 	switch {
-	case err == nil:
+	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled): // the signal may come while it starts
 		return exitOK
 	case errors.Is(err, errUsage):
 		return fail(errOut, err, exitUsage)

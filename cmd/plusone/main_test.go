@@ -51,13 +51,19 @@ func (r *running) said() string {
 // start starts plusone with the environment's own PLUSONE_ variables taken out.
 func start(t *testing.T, args ...string) *running {
 	t.Helper()
+	return startIn(t, nil, args...)
+}
+
+// startIn is start with more variables.
+func startIn(t *testing.T, env []string, args ...string) *running {
+	t.Helper()
 	r := &running{cmd: exec.Command(os.Args[0], args...)}
 	for _, kv := range os.Environ() {
 		if !strings.HasPrefix(kv, "PLUSONE_") {
 			r.cmd.Env = append(r.cmd.Env, kv)
 		}
 	}
-	r.cmd.Env = append(r.cmd.Env, asPlusone+"=1")
+	r.cmd.Env = append(append(r.cmd.Env, asPlusone+"=1"), env...)
 	r.cmd.Stdout, r.cmd.Stderr = r, r
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that a test can end the whole group
 	if err := r.cmd.Start(); err != nil {

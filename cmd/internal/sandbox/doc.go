@@ -32,10 +32,12 @@ import (
 
 // Options say where the sandbox is and whom to ask.
 type Options struct {
-	Dir string
-	Yes bool      // downloads are agreed to
-	In  io.Reader // answers; nil when nobody is there to be asked
-	Out io.Writer // questions and warnings
+	Dir    string
+	Yes    bool      // downloads are agreed to
+	Root   bool      // whether root runs us
+	Mirror string    // a Maven repository to download from; empty: Maven Central
+	In     io.Reader // answers; nil when nobody is there to be asked
+	Out    io.Writer // questions and warnings
 }
 
 // Sandbox is a running sandbox.
@@ -111,7 +113,7 @@ func (s *Sandbox) startPostgres(ctx context.Context, o Options) (err error) {
 	po := private.PostgresOptions{Dir: filepath.Join(s.Dir, "postgres"), Bin: downloaded(s.Dir)}
 	s.postgres, err = private.StartPostgres(ctx, po)
 	if errors.Is(err, private.ErrMissing) {
-		if po.Bin, err = download(ctx, s.Dir, o, err); err != nil {
+		if po.Bin, err = download(s.Dir, o, err); err != nil {
 			return err
 		}
 		s.postgres, err = private.StartPostgres(ctx, po)

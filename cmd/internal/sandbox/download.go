@@ -2,7 +2,6 @@ package sandbox
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	embedded "github.com/fergusstrange/embedded-postgres"
 )
@@ -24,42 +22,44 @@ var ErrNotAgreed = errors.New("nobody agreed to download Postgres")
 // download asks, fetches Postgres once, and returns the directory of its
 // programs.
 //
-// embedded-postgres downloads as a part of its start: we let it start on a
-// scratch cluster and stop. As root that start fails, after the programs have
-// been unpacked, which is all we are after.
-func download(ctx context.Context, dir string, o Options, reason error) (string, error) {
+// embedded-postgres downloads as a part of starting a server of its own, which
+// would outlive us if we were killed. So it is given an encoding that does not
+// exist: it unpacks the programs, which is all that we are after, and fails.
+func download(dir string, o Options, reason error) (string, error) {
 	if err := agree(o, reason); err != nil {
-		return "", err
-	}
-	port, err := freePort()
-	if err != nil {
 		return "", err
 	}
 	scratch, err := os.MkdirTemp(dir, "postgres-try-")
 	if err != nil {
 		return "", fmt.Errorf("download Postgres: %w", err)
 	}
+	port, err := freePort()
+	if err != nil {
+		return "", err
+	}
 	root := filepath.Dir(downloaded(dir))
-	pg := embedded.NewDatabase(embedded.DefaultConfig().
-		Port(port).BinariesPath(root).CachePath(filepath.Join(root, "cache")).
+	config := embedded.DefaultConfig().Port(port).Encoding("none").
+		BinariesPath(root).CachePath(filepath.Join(root, "cache")).
 		RuntimePath(filepath.Join(scratch, "run")).DataPath(filepath.Join(scratch, "data")).
-		StartTimeout(time.Minute).Logger(io.Discard))
-	err = pg.Start()
-	if err == nil {
-		err = pg.Stop()
+		Logger(io.Discard)
+	if o.Mirror != "" {
+		config = config.BinaryRepositoryURL(o.Mirror)
 	}
-	err = errors.Join(err, os.RemoveAll(scratch))
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	if _, missing := os.Stat(filepath.Join(downloaded(dir), "initdb")); missing != nil {
-		return "", fmt.Errorf("download Postgres (or install it: apt-get install postgresql): %w", errors.Join(err, missing))
+	err = errors.Join(embedded.NewDatabase(config).Start(), os.RemoveAll(scratch))
+	for _, program := range []string{"initdb", "postgres"} {
+		if _, missing := os.Stat(filepath.Join(downloaded(dir), program)); missing != nil {
+			return "", fmt.Errorf("download Postgres (or install it: apt-get install postgresql): %w", errors.Join(err, missing))
+		}
 	}
 	return downloaded(dir), nil
 }
 
-// agree asks the person whether to download.
+// agree asks the person whether to download. Root is not asked: Postgres runs as
+// somebody else then, who could not reach the programs.
 func agree(o Options, reason error) error {
+	if o.Root {
+		return fmt.Errorf("%w: %w; as root, install it", ErrNotAgreed, reason)
+	}
 	if o.Yes {
 		return nil
 	}

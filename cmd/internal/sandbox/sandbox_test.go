@@ -118,6 +118,9 @@ func TestNothingIsDownloadedWithoutAYes(t *testing.T) {
 	if err := agree(Options{}, missing); !errors.Is(err, ErrNotAgreed) || !strings.Contains(err.Error(), "--yes") {
 		t.Errorf("without a terminal: %v", err)
 	}
+	if err := agree(Options{Yes: true, Root: true}, missing); !errors.Is(err, ErrNotAgreed) {
+		t.Errorf("as root: %v", err)
+	}
 	if err := agree(Options{Yes: true}, missing); err != nil {
 		t.Errorf("with --yes: %v", err)
 	}
