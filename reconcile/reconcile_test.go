@@ -279,6 +279,27 @@ func TestUnderFullLoadACorrectSystemShowsNoDriftAndDamageIsFound(t *testing.T) {
 	}
 }
 
+func TestWhatDrainsHaveSeenIsLookedAtFirst(t *testing.T) {
+	r := newRig(t)
+	for i := range 300 {
+		r.like(fmt.Sprintf("old-%d", i), 1)
+	}
+	r.drain()
+	rec := r.reconciler(Options{Full: time.Hour})
+	ok(t, rec.round(t.Context())) // everything, so that only what is recent has its turn again
+	r.like("recent", 2)
+	r.drain()
+	for _, item := range []string{"recent", "old-7"} {
+		ok(t, r.rdb.SRem(t.Context(), likers(item), "u0").Err())
+	}
+	ok(t, rec.round(t.Context()))
+	var item string
+	ok(t, r.pool.QueryRow(t.Context(), `SELECT string_agg(item_id, ',') FROM repairs`).Scan(&item))
+	if item != "recent" {
+		t.Errorf("repaired %s, want recent alone", item)
+	}
+}
+
 func TestRunFindsRecentDamageByItselfAndSeveralShareTheWork(t *testing.T) {
 	r := newRig(t)
 	r.draining()

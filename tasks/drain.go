@@ -70,6 +70,7 @@ func (d *Drainer) Drain(ctx context.Context, shard int) error {
 			return fmt.Errorf("drain shard %d: %w", shard, err)
 		case moved || n == 0:
 			d.trim(ctx, shard, upTo)
+			d.note(ctx, shard, b.deltas)
 		}
 		switch {
 		case !moved:
@@ -88,6 +89,20 @@ func (d *Drainer) trim(ctx context.Context, shard int, upTo like.Version) {
 	defer cancel()
 	if _, err := d.log.Trim(ctx, shard, upTo); err != nil {
 		slog.WarnContext(ctx, "trim a drained log", "shard", shard, "error", err)
+	}
+}
+
+// note tells the reconciler which items to look at first. A hint: what is lost is
+// looked at later.
+func (d *Drainer) note(ctx context.Context, shard int, deltas []ledger.Delta) {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	items := make([]string, len(deltas))
+	for i, delta := range deltas {
+		items[i] = delta.Item
+	}
+	if err := d.log.Note(ctx, shard, items); err != nil {
+		slog.DebugContext(ctx, "note drained items", "shard", shard, "error", err)
 	}
 }
 

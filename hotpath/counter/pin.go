@@ -131,9 +131,12 @@ const recentMost = 10_000
 // Note remembers items as recently changed, for the reconciler to look at
 // first. It is a hint: beyond a bound, or on an error, items are left out.
 func (l *Log) Note(ctx context.Context, shard int, items []string) error {
+	if len(items) == 0 {
+		return nil
+	}
 	k := l.keys[shard].recent
 	known, err := l.rdb.SCard(ctx, k).Result()
-	if err != nil || known >= recentMost || len(items) == 0 {
+	if err != nil || known >= recentMost {
 		return err
 	}
 	members := make([]any, len(items))
