@@ -6,7 +6,8 @@
 -- Returns {'closed'}  or {gen, states}: the shard's generation and one letter per
 -- item: r resident already, w the lease is ours, h somebody else holds it.
 --
--- While a lease is held nobody else can make the item resident, so what its
+-- A lease that is there with our own token is ours: the answer that gave it was
+-- lost. While a lease is held nobody else can make the item resident, so what its
 -- holder reads in the ledger afterwards is still true when it installs it.
 local meta = redis.call('HMGET', KEYS[1], 'shards', 'gen')
 if meta[1] ~= ARGV[1] then return {'closed'} end
@@ -16,8 +17,13 @@ for i = 1, #KEYS - 2 do
   if marks[i] then
     states[i] = 'r'
   else
-    local won = redis.call('SET', KEYS[2 + i], ARGV[2], 'NX', 'PX', ARGV[3])
-    states[i] = won and 'w' or 'h'
+    local holder = redis.call('GET', KEYS[2 + i])
+    if not holder or holder == ARGV[2] then
+      redis.call('SET', KEYS[2 + i], ARGV[2], 'PX', ARGV[3])
+      states[i] = 'w'
+    else
+      states[i] = 'h'
+    end
   end
 end
 return {meta[2], table.concat(states)}

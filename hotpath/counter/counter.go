@@ -94,6 +94,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	conn.MaxRetries = -1
 	conn.ContextTimeoutEnabled = true
 	conn.DialerRetries = 1
+	conn.ReadTimeout, conn.WriteTimeout = opt.Timeout, opt.Timeout
 
 	c := &Counter{opt: opt, keys: keysOfAll(opt.Shards), src: src, guard: &guard{}}
 	c.plain = redis.NewUniversalClient(&conn)

@@ -356,3 +356,42 @@ func TestAThousandOpsInOneCallAreAnsweredInTheirOrder(t *testing.T) {
 	}
 	r.checkItem("post", 1000)
 }
+
+// A proxy that drops replies stands between the counter and Redis while each of
+// its writes beside the like script runs: opening, leasing, loading, installing.
+func TestLostRepliesOfALoadDelayItAndNothingElse(t *testing.T) {
+	server := privatetest.Redis(t)
+	addr := address(t, server.URL())
+	proxy := privatetest.NewProxy(t, addr)
+	b := newBook()
+	for i := range 40 {
+		for u := range 3 {
+			b.set(fmt.Sprintf("old-%d", i), fmt.Sprintf("u%d", u), true)
+		}
+	}
+	r := newRig(t, addr, Options{})
+	r.book = b
+	r.Counter = start(t, proxy.Addr(), b, Options{Shards: 4, Timeout: 100 * time.Millisecond})
+	for i := range 40 {
+		item := fmt.Sprintf("old-%d", i)
+		var mu sync.Mutex
+		over := false
+		time.AfterFunc(time.Duration(i)*50*time.Microsecond, func() { // at another step each time
+			mu.Lock()
+			defer mu.Unlock()
+			proxy.DropReplies(!over)
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
+		_ = r.Apply(ctx, []like.Op{{Item: item, User: "new", Want: like.Liked}}, make([]like.Result, 1))
+		cancel()
+		mu.Lock()
+		over = true
+		mu.Unlock()
+		proxy.DropReplies(false)
+		eventually(t, "the like is in", func() bool { return r.try(item, "new", like.Liked).Err == nil })
+		equal(t, "count", r.do(item, "new", like.Liked), like.Result{Liked: true, Count: 4})
+	}
+	for i := range 40 {
+		r.checkItem(fmt.Sprintf("old-%d", i), 4)
+	}
+}

@@ -2,7 +2,6 @@ package counter
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"strings"
 	"time"
@@ -18,8 +17,7 @@ type loan struct {
 	shard   int
 	item    string
 	gen     string // the shard's generation when the lease was given
-	token   string
-	n       int // likers loaded; giveBack: install nothing
+	n       int    // likers loaded; giveBack: install nothing
 	waiting []errand
 }
 
@@ -33,6 +31,10 @@ func (w *warmer) load(ctx context.Context, errands []errand) {
 	waiting := make(map[string][]errand)
 	byShard := make(map[int][]string)
 	for _, e := range errands {
+		if w.loading(e.item) {
+			w.later([]errand{e})
+			continue
+		}
 		if _, ok := waiting[e.item]; !ok {
 			byShard[e.shard] = append(byShard[e.shard], e.item)
 		}
@@ -66,9 +68,9 @@ func (w *warmer) load(ctx context.Context, errands []errand) {
 // lease.lua tells. Items of a closed shard count as ready: the next try will
 // find out.
 func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan, string, error) {
-	k, token := &w.c.keys[shard], rand.Text()
+	k := &w.c.keys[shard]
 	names := []string{k.meta, k.counts}
-	args := []any{w.c.opt.Shards, token, w.c.opt.LoadTime.Milliseconds()}
+	args := []any{w.c.opt.Shards, w.token, w.c.opt.LoadTime.Milliseconds()}
 	for _, item := range items {
 		names = append(names, k.lease+item)
 		args = append(args, item)
@@ -86,7 +88,7 @@ func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan,
 	var loans []*loan
 	for i, item := range items {
 		if reply[1][i] == 'w' {
-			loans = append(loans, &loan{shard: shard, item: item, gen: reply[0], token: token})
+			loans = append(loans, &loan{shard: shard, item: item, gen: reply[0]})
 		}
 	}
 	return loans, reply[1], nil
@@ -112,9 +114,9 @@ func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 		}
 		select {
 		case w.big <- struct{}{}:
-			l.waiting = append([]errand(nil), l.waiting...)
+			w.bigItems.Store(l.item, true)
 			w.loads.Go(func() {
-				defer func() { <-w.big }()
+				defer func() { w.bigItems.Delete(l.item); <-w.big }()
 				ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
 				defer cancel()
 				w.finish(ctx, []*loan{l}, w.copy(ctx, []*loan{l}))
@@ -127,6 +129,12 @@ func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 	if len(small) > 0 {
 		w.finish(ctx, small, w.copy(ctx, small))
 	}
+}
+
+// loading reports whether a load of a large item is under way here.
+func (w *warmer) loading(item string) bool {
+	_, under := w.bigItems.Load(item)
+	return under
 }
 
 // copy brings the likers of items from the ledger into temporary sets, which
@@ -207,7 +215,7 @@ func firstOf(a, b error) error {
 func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string, error) {
 	k := &w.c.keys[shard]
 	names := []string{k.meta, k.counts}
-	args := []any{loans[0].gen, loans[0].token}
+	args := []any{loans[0].gen, w.token}
 	for _, l := range loans {
 		names = append(names, k.lease+l.item, k.loaded+l.item, k.likers+l.item)
 		args = append(args, l.item, l.n)

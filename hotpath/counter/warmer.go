@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -40,15 +41,19 @@ const (
 // lanes never wait for it. It has one goroutine, and one for each large item
 // that is loading.
 type warmer struct {
-	c      *Counter
-	queue  *queue[errand]
-	big    chan struct{} // a place per large load
-	loads  sync.WaitGroup
+	c     *Counter
+	queue *queue[errand]
+	token string // marks this process's leases, so that it finds those again whose answer was lost
+
+	big      chan struct{} // a place per large load
+	bigItems sync.Map      // items that load by themselves
+	loads    sync.WaitGroup
+
 	warned time.Time // when the last failure was logged; failures come in crowds
 }
 
 func newWarmer(c *Counter) *warmer {
-	return &warmer{c: c, queue: newQueue[errand](c.opt.QueueSize), big: make(chan struct{}, bigLoads)}
+	return &warmer{c: c, queue: newQueue[errand](c.opt.QueueSize), token: rand.Text(), big: make(chan struct{}, bigLoads)}
 }
 
 func (w *warmer) stop() { w.queue.close() }
