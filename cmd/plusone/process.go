@@ -75,10 +75,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process,
 		return nil, err
 	}
 	p.ledger = ledger.New(p.pool)
-	if err := p.ledger.CheckSchema(ctx); err != nil {
-		return nil, err
-	}
-	if p.layout, err = p.ledger.Layout(ctx, int(s.Shards)); err != nil {
+	if err := p.checkLedger(ctx, int(s.Shards)); err != nil {
 		return nil, err
 	}
 	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards)
@@ -87,6 +84,17 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process,
 	p.add("doorbell", p.bell.Run)
 	p.checkStores()
 	return p, nil
+}
+
+// checkLedger refuses a ledger that is not this binary's, and reads its layout.
+func (p *process) checkLedger(ctx context.Context, shards int) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	if err := p.ledger.CheckSchema(ctx); err != nil {
+		return err
+	}
+	p.layout, err = p.ledger.Layout(ctx, shards)
+	return err
 }
 
 func (p *process) add(name string, run func(context.Context) error) {

@@ -149,12 +149,14 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 		return errors.Join(err, log.Close())
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	p.proc, err = spawn(cmd)
-	if err := errors.Join(err, log.Close(), done()); err != nil {
-		return err
+	proc, err := spawn(cmd)
+	closed := errors.Join(log.Close(), done())
+	if err != nil {
+		return errors.Join(err, closed)
 	}
-	if err := p.ready(ctx, before); err != nil {
-		p.proc.kill()
+	p.proc = proc
+	if err := errors.Join(closed, p.ready(ctx, before)); err != nil {
+		proc.kill()
 		return err
 	}
 	return nil
