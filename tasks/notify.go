@@ -35,7 +35,7 @@ type NotifyConfig struct {
 	Ladder       []time.Duration // rising, each from the first attempt; empty: one attempt and no more
 	Timeout      time.Duration   // of one attempt
 	Keep         time.Duration   // how long notifications can be asked for; must be longer than the ladder
-	Concurrency  int             // attempts at once, shared out evenly over the receivers; well below the worker's, or drains wait for receivers
+	Concurrency  int             // attempts at once, shared out evenly over the receivers; at most half of the worker's, or drains wait for receivers
 	AllowPrivate bool            // lets receivers be in private, loopback, link-local and other special networks
 }
 
@@ -56,6 +56,7 @@ type Notifier struct {
 	cfg     NotifyConfig
 	names   []string // of the receivers, in the order of the settings
 	lanes   map[string]*lane
+	slots   chan struct{} // holds one for each task at once, over all lanes
 	metrics *notifyMetrics
 }
 
@@ -66,7 +67,7 @@ func NewNotifier(l *ledger.Ledger, client *asynq.Client, reg prometheus.Register
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Notifier{ledger: l, client: client, cfg: cfg, lanes: map[string]*lane{}, names: []string{}}
+	n := &Notifier{ledger: l, client: client, cfg: cfg, lanes: map[string]*lane{}, names: []string{}, slots: make(chan struct{}, cfg.Concurrency)}
 	dialer := publicDialer(cfg.Timeout)
 	if cfg.AllowPrivate {
 		dialer = &net.Dialer{Timeout: cfg.Timeout}

@@ -36,10 +36,10 @@ func (n *Notifier) HandleNotify(ctx context.Context, t *asynq.Task) error {
 		return nil
 	}
 	lane := n.lanes[e.Receiver]
-	if lane == nil || !lane.enter() {
+	if lane == nil || !n.enter(lane) {
 		return nil // for a process with other settings, or for a later round
 	}
-	defer lane.leave()
+	defer n.leave(lane)
 	if err := n.deliver(ctx, lane.hook, e); err != nil && ctx.Err() == nil {
 		slog.WarnContext(ctx, "a delivery stopped half-way", "seq", e.Seq, "receiver", e.Receiver, "error", err)
 	}
@@ -118,17 +118,29 @@ func (n *Notifier) next(attempt int, r *rejection) *ledger.Again {
 // no more than that, however many of its deliveries are due.
 type lane struct {
 	hook  *webhook
-	slots chan struct{} // holds one for each attempt at once
+	slots chan struct{} // holds one for each task at once
 }
 
-// enter takes a place if one is free. It never waits: that would hold a worker.
-func (l *lane) enter() bool {
+// enter takes a place of l and one of all, if both are free. It never waits:
+// that would hold a worker.
+func (n *Notifier) enter(l *lane) bool {
+	if !take(l.slots) {
+		return false
+	}
+	if !take(n.slots) {
+		<-l.slots
+		return false
+	}
+	return true
+}
+
+func (n *Notifier) leave(l *lane) { _, _ = <-n.slots, <-l.slots }
+
+func take(slots chan struct{}) bool {
 	select {
-	case l.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return true
 	default:
 		return false
 	}
 }
-
-func (l *lane) leave() { <-l.slots }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -194,6 +195,36 @@ func TestHowAReceiversAnswerIsTaken(t *testing.T) {
 				t.Error("a redirect was followed")
 			}
 		})
+	}
+}
+
+// Workers are shared with drains: all receivers together hold no more than the
+// settings say, even when that is fewer than there are receivers.
+func TestReceiversThatHangHoldNoMoreWorkersThanSet(t *testing.T) {
+	t.Parallel()
+	cfg := tasks.NotifyConfig{}
+	var names []string
+	entered, leave := make(chan struct{}, 10), make(chan struct{})
+	for range 10 {
+		r := to(newReceiver(t, func(int, http.ResponseWriter, *http.Request) { entered <- struct{}{}; <-leave }).URL)
+		cfg.Receivers, names = append(cfg.Receivers, r), append(names, r.Name())
+	}
+	s := newStage(t, cfg)
+	seq := s.due(names...)
+	var held sync.WaitGroup
+	for _, name := range names[:8] { // as many as the stage allows at once
+		held.Go(func() { s.handle(t.Context(), seq, name, 0) })
+		<-entered
+	}
+	s.handle(t.Context(), seq, names[8], 0)
+	if len(entered) != 0 || s.delivery(seq, names[8]).Attempts != 0 {
+		t.Error("a ninth attempt began")
+	}
+	close(leave)
+	held.Wait()
+	s.handle(t.Context(), seq, names[8], 0)
+	if s.delivery(seq, names[8]).State != "delivered" {
+		t.Error("a place was not given back")
 	}
 }
 
