@@ -88,7 +88,7 @@ type Notification struct {
 	Delta     int64     `json:"delta"` // net change within the window
 	From      time.Time `json:"from"`
 	To        time.Time `json:"to"`
-	State     string    `json:"state"` // pending, delivered or exhausted
+	State     string    `json:"state"` // pending, delivered, exhausted or unaddressed (nobody was to be told)
 	Attempts  int       `json:"attempts"`
 	LastError string    `json:"last_error,omitempty"`
 }
