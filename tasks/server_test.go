@@ -64,10 +64,19 @@ func run(t *testing.T, parts ...func(context.Context) error) {
 // left lists the ids of the drain tasks that are in Redis, in any state.
 func (w *worker) left() (ids []string) {
 	w.t.Helper()
-	for _, list := range []func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error){
-		w.tasks.ListPendingTasks, w.tasks.ListActiveTasks, w.tasks.ListScheduledTasks,
-		w.tasks.ListRetryTasks, w.tasks.ListArchivedTasks,
-	} {
+	return w.list(w.tasks.ListPendingTasks, w.tasks.ListActiveTasks, w.tasks.ListScheduledTasks,
+		w.tasks.ListRetryTasks, w.tasks.ListArchivedTasks)
+}
+
+// failed lists the ids of those that asynq keeps because they failed.
+func (w *worker) failed() []string {
+	w.t.Helper()
+	return w.list(w.tasks.ListRetryTasks, w.tasks.ListArchivedTasks)
+}
+
+func (w *worker) list(states ...func(string, ...asynq.ListOption) ([]*asynq.TaskInfo, error)) (ids []string) {
+	w.t.Helper()
+	for _, list := range states {
 		found, err := list(tasks.QueueDrain, asynq.PageSize(10_000))
 		if err != nil && strings.Contains(err.Error(), "not found") {
 			continue // no task was ever enqueued
@@ -125,6 +134,11 @@ func TestWithoutPostgresOneTaskPerShardWaitsAndNothingIsLost(t *testing.T) {
 	for i, until := 0, time.Now().Add(3*time.Second); time.Now().Before(until); i++ {
 		for _, item := range items {
 			w.want(item, like.Liked, fmt.Sprintf("u%d", i))
+		}
+		for _, id := range w.failed() {
+			if !strings.HasSuffix(id, ":retry") {
+				t.Fatalf("%s failed instead of handing over", id)
+			}
 		}
 	}
 	await(t, "only retry tasks wait, one per shard", func() bool {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"plusone/hotpath/like"
 	"plusone/tasks/ledger"
@@ -147,7 +148,9 @@ func TestAChangeOfShardsWaitsForDrains(t *testing.T) {
 func TestOneDrainAtATimeHoldsAShard(t *testing.T) {
 	s := newStore(t)
 	s.in(func(ctx context.Context, b *ledger.Batch) {
-		if _, err := s.Begin(ctx, 0); !errors.Is(err, ledger.ErrLocked) {
+		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+		defer cancel()
+		if _, err := s.Begin(soon, 0); !errors.Is(err, ledger.ErrLocked) {
 			t.Fatalf("a second drain of the shard: %v", err)
 		}
 		other, err := s.Begin(ctx, 1)

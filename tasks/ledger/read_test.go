@@ -30,7 +30,7 @@ func garden(t *testing.T) (s store, likers map[string][]string) {
 	var rows []ledger.Row
 	for item, n := range map[string]int{"one": 1, "seven": 7, "twenty": 20, "more": 21, "Ünder": 7} {
 		for u := range 2 * n {
-			user := fmt.Sprintf("%c%d", "aZzÄ_"[u%5], u)
+			user := fmt.Sprintf("%c%d", []rune("aZzÄ_")[u%5], u)
 			if u%2 == 0 {
 				likers[item] = append(likers[item], user)
 			}
