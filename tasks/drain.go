@@ -17,6 +17,9 @@ import (
 const (
 	// batchTime bounds one transaction, 4096 refused rows included.
 	batchTime = 30 * time.Second
+	// beginTime bounds its beginning, which waits for no lock: a Postgres that is
+	// silent must not keep doorbells busy for long.
+	beginTime = 3 * time.Second
 	// drainTime is after how long a drain of a long log makes room for others.
 	drainTime = 20 * time.Second
 	// trimTime bounds a trim.
@@ -124,7 +127,7 @@ func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
 	ctx, cancel := context.WithTimeout(ctx, batchTime)
 	defer cancel()
 	defer b.metrics.took(time.Now())
-	if b.Batch, err = b.ledger.Begin(ctx, b.shard); err != nil {
+	if err := b.begin(ctx); err != nil {
 		return 0, err
 	}
 	defer b.Rollback(ctx)
@@ -133,6 +136,13 @@ func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
 	}
 	upTo = b.entries[len(b.entries)-1].Version
 	return upTo, b.move(ctx, upTo)
+}
+
+func (b *batch) begin(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, beginTime)
+	defer cancel()
+	b.Batch, err = b.ledger.Begin(ctx, b.shard)
+	return err
 }
 
 // move is everything from the first write to the commit.

@@ -84,7 +84,7 @@ func (w *works) over(redisAddr, pgURL string) *tasks.Drainer {
 	w.t.Helper()
 	l, log := w.ledger, w.log
 	if redisAddr != "" {
-		rdb := redis.NewClient(&redis.Options{Addr: redisAddr, MaxRetries: -1, DialerRetries: 1})
+		rdb := redis.NewClient(&redis.Options{Addr: redisAddr, MaxRetries: -1, DialerRetries: 1, ReadTimeout: time.Second})
 		w.t.Cleanup(func() { _ = rdb.Close() })
 		log = counter.NewLog(rdb, shards)
 	}

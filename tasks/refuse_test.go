@@ -10,6 +10,7 @@ import (
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
 )
 
 // refuseBad makes the ledger refuse a user with a constraint, another with a
@@ -124,6 +125,43 @@ func TestARefusalWhoseCommitIsLostIsRefusedAgain(t *testing.T) {
 	}
 	if n := w.number(`SELECT count(*) FROM dead_letters`); n != 1 {
 		t.Fatalf("%d dead letters", n)
+	}
+}
+
+func TestAnUndoWhoseNetworkFailsIsDoneOnceInTheEnd(t *testing.T) {
+	for name, fail := range map[string]func(*privatetest.Proxy){
+		"and was not applied": func(p *privatetest.Proxy) { p.Cut(true) },
+		"but was applied":     func(p *privatetest.Proxy) { p.DropReplies(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorks(t)
+			item := itemIn(0)
+			w.want(item, like.Liked, "a")
+			w.drainAll()
+			w.refuseBad()
+			w.want(item, like.NotLiked, "a")
+			w.want(item, like.Liked, "bad", "c")
+			proxy := privatetest.NewProxy(t, w.redis)
+			waiting, release := w.hold(item, "a")
+			done := make(chan error, 1)
+			go func() { done <- w.over(proxy.Addr(), "").Drain(t.Context(), 0) }()
+			await(t, "the drain has read the log and writes", waiting)
+			fail(proxy)
+			release()
+			if err := <-done; !errors.Is(err, like.ErrUnavailable) {
+				t.Fatalf("cut off from Redis: %v", err)
+			}
+			if n := w.number(`SELECT count(*) FROM dead_letters`); n != 0 {
+				t.Fatalf("%d dead letters of an undo that nobody confirmed", n)
+			}
+			w.drainAll()
+			if got := w.agree(item)[item]; !slices.Equal(got, []string{"c"}) {
+				t.Fatalf("likers %v", got)
+			}
+			if n := w.number(`SELECT count(*) FROM dead_letters`); n != 1 {
+				t.Fatalf("%d dead letters", n)
+			}
+		})
 	}
 }
 
