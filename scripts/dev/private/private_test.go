@@ -34,7 +34,7 @@ func hold(dir string) {
 	if err != nil {
 		panic(err)
 	}
-	p, err := private.StartPostgres(context.Background(), private.PostgresOptions{Dir: filepath.Join(dir, "postgres")})
+	p, err := private.StartPostgres(context.Background(), private.PostgresOptions{Dir: filepath.Join(dir, "postgres"), FastUnsafe: true})
 	if err != nil {
 		panic(err)
 	}
@@ -94,6 +94,7 @@ func execute(t *testing.T, url, sql string) {
 }
 
 func TestARedisKeepsWhatItAcknowledgedThroughAKill(t *testing.T) {
+	t.Parallel()
 	r := privatetest.Redis(t)
 	must(t, client(t, r.URL()).Set(soon(t), "k", "v", 0).Err())
 	url, pid := r.URL(), r.Pid()
@@ -108,6 +109,7 @@ func TestARedisKeepsWhatItAcknowledgedThroughAKill(t *testing.T) {
 }
 
 func TestARedisRunsWithTheSettingsThatItPromises(t *testing.T) {
+	t.Parallel()
 	r := privatetest.Redis(t)
 	c := client(t, r.URL())
 	for name, want := range map[string]string{
@@ -120,6 +122,7 @@ func TestARedisRunsWithTheSettingsThatItPromises(t *testing.T) {
 }
 
 func TestARedisThatCannotStartSaysWhy(t *testing.T) {
+	t.Parallel()
 	_, err := private.StartRedis(soon(t), private.RedisOptions{Dir: t.TempDir(), Extra: []string{"--no-such-option", "1"}})
 	if errors.Is(err, private.ErrMissing) {
 		t.Skip(err)
@@ -130,6 +133,7 @@ func TestARedisThatCannotStartSaysWhy(t *testing.T) {
 }
 
 func TestAStoppedRedisIsGone(t *testing.T) {
+	t.Parallel()
 	r := privatetest.Redis(t)
 	must(t, r.Stop(soon(t)))
 	if err := client(t, r.URL()).Ping(soon(t)).Err(); err == nil {
@@ -139,6 +143,7 @@ func TestAStoppedRedisIsGone(t *testing.T) {
 }
 
 func TestAPostgresKeepsWhatItCommittedThroughAKill(t *testing.T) {
+	t.Parallel()
 	p := privatetest.PostgresServer(t)
 	execute(t, p.URL(), "CREATE TABLE t AS SELECT 'kept' AS v")
 	url := p.URL()
@@ -158,6 +163,7 @@ func TestAPostgresKeepsWhatItCommittedThroughAKill(t *testing.T) {
 }
 
 func TestAPostgresLetsNobodyInWithoutThePassword(t *testing.T) {
+	t.Parallel()
 	p := privatetest.PostgresServer(t)
 	o, err := pgx.ParseConfig(p.URL())
 	must(t, err)
@@ -175,6 +181,7 @@ func TestAPostgresLetsNobodyInWithoutThePassword(t *testing.T) {
 }
 
 func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
+	t.Parallel()
 	for range 2 {
 		url := privatetest.Postgres(t)
 		execute(t, url, "CREATE TABLE only_mine (v int)")
@@ -183,6 +190,7 @@ func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
 
 // The parents of the directory are closed to everybody but us, as /root is.
 func TestAPostgresRunsBelowADirectoryThatItsUserCannotEnter(t *testing.T) {
+	t.Parallel()
 	closed := t.TempDir()
 	must(t, os.Chmod(closed, 0o700))
 	dir := filepath.Join(closed, "deep")
@@ -203,6 +211,7 @@ func TestAPostgresRunsBelowADirectoryThatItsUserCannotEnter(t *testing.T) {
 }
 
 func TestServersEndWithAParentThatIsKilledAndStartAgain(t *testing.T) {
+	t.Parallel()
 	privatetest.Redis(t) // skips when it is missing
 	privatetest.Postgres(t)
 	dir := t.TempDir()
