@@ -4,15 +4,15 @@
 -- ARGV  1 item   2 user   3 the state that the change made, 1 or 0   4 the smallest
 --       id of the entries that may hold something newer and were not looked at yet
 --
--- Returns 'undone', 'many' (look at the log first), or 'kept': the item is not
--- resident, the pair is in another state, or a newer entry names it. Nothing is
--- appended to the log: the ledger never had the change.
+-- Returns 'undone', also when Redis does not show the change (it was undone before,
+-- or the item is cold), 'kept' when a newer entry names the pair, or 'many': look
+-- at the log first. Nothing is appended to the log: the ledger never had the change.
 local counts, log, likers = KEYS[1], KEYS[2], KEYS[3]
 local item, user = ARGV[1], ARGV[2]
-if redis.call('HEXISTS', counts, item) == 0 then return 'kept' end
-if redis.call('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'kept' end
 local newer = named(log, ARGV[4], item, user)
 if newer ~= 'no' then return newer == 'many' and 'many' or 'kept' end
+if redis.call('HEXISTS', counts, item) == 0 then return 'undone' end
+if redis.call('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'undone' end
 if ARGV[3] == '1' then
   redis.call('HINCRBY', counts, item, -1)
   redis.call('SREM', likers, user)

@@ -38,8 +38,7 @@ func (b *batch) refuse(ctx context.Context, r ledger.Row, reason error) error {
 	if err != nil {
 		return err
 	}
-	slog.ErrorContext(ctx, "the ledger refuses a change", "shard", b.shard, "version", r.Version,
-		"item", r.Item, "user", r.User, "undone", undone, "error", reason)
+	slog.ErrorContext(ctx, "the ledger refuses a change, see table dead_letters", "shard", b.shard, "version", r.Version, "undone", undone)
 	for _, e := range b.entries {
 		for _, ch := range e.Changes {
 			if ch.Item != r.Item || ch.User != r.User {

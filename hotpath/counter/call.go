@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -11,8 +12,9 @@ import (
 // call is one Apply: its ops and who waits for them. After its caller has gone
 // it lives on until the last of its slots is settled.
 type call struct {
+	counter  *Counter
 	slots    []slot
-	waiting  []*slot // the same, as the queue takes them
+	waiting  []*slot // those that can start
 	deadline time.Time
 	left     atomic.Int32
 	done     chan struct{}
@@ -25,33 +27,52 @@ type slot struct {
 	res   like.Result
 	shard int
 	call  *call
+	next  *slot // the call's next op on the same pair; it starts when this one is settled
 }
 
 // newCall gives ops a deadline: the one of ctx, or the time that a load from the
-// ledger may take.
-func newCall(ctx context.Context, ops []like.Op, opt Options) *call {
+// ledger may take. Ops on different pairs may overtake each other, those on one
+// pair wait for each other.
+func (c *Counter) newCall(ctx context.Context, ops []like.Op) *call {
 	deadline, ok := ctx.Deadline()
 	if !ok {
-		deadline = time.Now().Add(opt.LoadTime)
+		deadline = time.Now().Add(c.opt.LoadTime)
 	}
-	c := &call{
-		slots: make([]slot, len(ops)), waiting: make([]*slot, len(ops)),
+	call := &call{
+		counter: c, slots: make([]slot, len(ops)), waiting: make([]*slot, 0, len(ops)),
 		deadline: deadline, done: make(chan struct{}),
 	}
-	c.left.Store(int32(len(ops)))
+	call.left.Store(int32(len(ops)))
+	last := map[Pair]*slot{}
 	for i, op := range ops {
-		c.slots[i] = slot{op: op, shard: ShardOf(op.Item, opt.Shards), call: c}
-		c.waiting[i] = &c.slots[i]
+		s := &call.slots[i]
+		*s = slot{op: op, shard: ShardOf(op.Item, c.opt.Shards), call: call}
+		if len(ops) > 1 {
+			pair := Pair{op.Item, op.User}
+			earlier := last[pair]
+			if last[pair] = s; earlier != nil {
+				earlier.next = s
+				continue
+			}
+		}
+		call.waiting = append(call.waiting, s)
 	}
 	if len(ops) == 0 {
-		close(c.done)
+		close(call.done)
 	}
-	return c
+	return call
 }
 
 // settle ends a slot's way; the call's last one wakes its caller.
 func (s *slot) settle(res like.Result) {
 	s.res = res
+	switch {
+	case s.next == nil:
+	case res.Err != nil: // it may still be under way, so that a later op could come before it
+		s.next.fail(fmt.Errorf("%w: an earlier op on the same pair failed", like.ErrUnavailable))
+	case !s.call.counter.writes.put(s.next):
+		s.next.fail(fmt.Errorf("%w: the queue of ops is full", like.ErrBusy))
+	}
 	if s.call.left.Add(-1) == 0 {
 		close(s.call.done)
 	}

@@ -113,15 +113,15 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	return c, nil
 }
 
-// Apply applies ops in their order and fills results, one per op; results[i].Err
-// tells of op i. The ids must have passed like.CheckItem and like.CheckUser. An
+// Apply applies ops, those on one pair in their order, and fills results, one per
+// op; results[i].Err tells of op i. The ids must have passed like.CheckItem and like.CheckUser. An
 // error of Apply itself means that ctx ended first: ops whose result is missing
 // have Err set to like.ErrUnknown.
 func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
 	if len(ops) != len(results) {
 		panic("counter: one result per op")
 	}
-	call := newCall(ctx, ops, c.opt)
+	call := c.newCall(ctx, ops)
 	if !c.writes.put(call.waiting...) {
 		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)
 		for i := range results {

@@ -43,9 +43,7 @@ func (l *Log) Read(ctx context.Context, shard int, after like.Version, n int) ([
 	}
 	entries := make([]Entry, len(found))
 	for i, m := range found {
-		if entries[i], err = parseEntry(m); err != nil {
-			return nil, fmt.Errorf("read the log of shard %d: %w", shard, err)
-		}
+		entries[i] = parseEntry(m)
 	}
 	return entries, nil
 }
@@ -84,9 +82,9 @@ func (l *Log) Trim(ctx context.Context, shard int, upTo like.Version) (int64, er
 	return n, nil
 }
 
-// Undo takes a change back that the ledger refused. It reports false when there
-// is nothing to take back: the item is not resident, the pair is in another
-// state by now, or a newer entry names it. Repeating it is harmless.
+// Undo takes a change back that the ledger refused. It reports false when a newer
+// entry names the pair, and true when Redis does not show the change any more.
+// Repeating it is harmless.
 func (l *Log) Undo(ctx context.Context, shard int, ch like.Change) (bool, error) {
 	k := &l.keys[shard]
 	liked := 0

@@ -2,6 +2,7 @@ package counter
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -17,12 +18,15 @@ const (
 	fieldMark = "m"
 )
 
-// parseEntry reads an entry; text that can't be read is kept as Bad. The error
-// means that the id is no version, so that the entry has no place in the order.
-func parseEntry(m redis.XMessage) (Entry, error) {
+// parseEntry reads an entry; what can't be read of it is told by Bad.
+func parseEntry(m redis.XMessage) Entry {
 	v, err := like.ParseVersion(m.ID)
 	if err != nil {
-		return Entry{}, err
+		// Only a foreign hand gives such an id. Its place is the next version that
+		// there is, so that whoever reads on passes it.
+		ms, _, _ := strings.Cut(m.ID, "-")
+		v, _ = like.ParseVersion(ms + "-" + strconv.Itoa(like.MaxSeq))
+		return Entry{Version: v.Next(), Bad: err}
 	}
 	e := Entry{Version: v}
 	text, ok := m.Values[fieldData].(string)
@@ -30,7 +34,7 @@ func parseEntry(m redis.XMessage) (Entry, error) {
 		if _, marker := m.Values[fieldMark]; !marker {
 			e.Bad = fmt.Errorf("log entry %s has neither field d nor field m", m.ID)
 		}
-		return e, nil
+		return e
 	}
 	for line := range strings.SplitSeq(text, "\n") {
 		changes, err := parseLine(e.Changes, line, v)
@@ -38,7 +42,7 @@ func parseEntry(m redis.XMessage) (Entry, error) {
 			e.Bad = fmt.Errorf("log entry %s: %w", m.ID, err)
 		}
 	}
-	return e, nil
+	return e
 }
 
 // parseLine appends the changes of one line.

@@ -1,0 +1,107 @@
+package counter
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+func TestALogIsReadInOrderAndSaysWhatItCannotRead(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, Options{})
+		for _, e := range []struct{ id, field, text string }{
+			{"5-0", "m", "open"},
+			{"5-1", "d", "a +u1 -u2\nb +u1"},
+			{"5-2", "d", "a u1"},
+			{"5-3", "x", "y"},
+			{"6-2000000", "d", "a +u3"},
+			{"8-0", "d", "c -u9"},
+		} {
+			ok(t, r.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: keysOf(1).log, ID: e.id, Values: []string{e.field, e.text}}).Err())
+		}
+		var got string
+		after := like.Version(0)
+		for range 6 { // one by one: nothing may be met twice
+			entries, err := r.log.Read(t.Context(), 1, after, 1)
+			ok(t, err)
+			e := entries[0]
+			got += fmt.Sprintf("%s %d %v; ", e.Version, len(e.Changes), e.Bad == nil)
+			after = e.Version
+		}
+		equal(t, "entries", got, "5-0 0 true; 5-1 3 true; 5-2 0 false; 5-3 0 false; 7-0 0 false; 8-0 1 true; ")
+		entries, err := r.log.Read(t.Context(), 1, after, 1)
+		ok(t, err)
+		equal(t, "left", len(entries), 0)
+	})
+}
+
+func TestTrimKeepsWhatAPinNeedsAndTailTellsTheLastId(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, Options{})
+		first := r.do("post", "u1", like.Liked)
+		shard := first.Receipt.Shard
+		pin, err := r.log.Pin(t.Context(), shard)
+		ok(t, err)
+		equal(t, "pinned at", pin.At, first.Receipt.Version)
+		second := r.do("post", "u2", like.Liked)
+		third := r.do("post", "u3", like.Liked)
+		_, err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
+		ok(t, err)
+		left, err := r.log.Read(t.Context(), shard, pin.At, 10)
+		ok(t, err)
+		equal(t, "entries after the pin", len(left), 2)
+		equal(t, "the first of them", left[0].Version, second.Receipt.Version)
+
+		ok(t, pin.Release(t.Context()))
+		_, err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
+		ok(t, err)
+		tail, err := r.log.Tail(t.Context(), shard)
+		ok(t, err)
+		equal(t, "tail", tail, Tail{Last: third.Receipt.Version})
+	})
+}
+
+func TestAnUndoTakesBackOnceAndNothingNewer(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, Options{})
+		change := func(user string, want like.Want) like.Change {
+			res := r.do("post", user, want)
+			return like.Change{Item: "post", User: user, Liked: want == like.Liked, Version: res.Receipt.Version}
+		}
+		shard := ShardOf("post", 4)
+		undo := func(ch like.Change) bool {
+			did, err := r.log.Undo(t.Context(), shard, ch)
+			ok(t, err)
+			return did
+		}
+		bad := change("bad", like.Liked)
+		change("good", like.Liked)
+		equal(t, "undone", undo(bad), true)
+		equal(t, "again", undo(bad), true)
+		r.checkItem("post", 1)
+		change("bad", like.Liked)
+		equal(t, "what was liked anew is kept", undo(bad), false)
+		r.checkItem("post", 2)
+		equal(t, "an unlike is undone, too", undo(change("good", like.NotLiked)), true)
+		r.checkItem("post", 2)
+		for i := range 3_000 { // more than one script call looks at
+			r.do("other-post-of-shard", fmt.Sprintf("u%d", i%7), like.Toggle)
+		}
+	})
+}
+
+func FuzzALogEntryIsReadWithoutPanic(f *testing.F) {
+	f.Add("1-1", "a +u1 -u2\nb +u1")
+	f.Add("99999999999999999999-1", "")
+	f.Fuzz(func(t *testing.T, id, text string) {
+		e := parseEntry(redis.XMessage{ID: id, Values: map[string]any{"d": text}})
+		for _, ch := range e.Changes {
+			if ch.Item == "" || ch.User == "" || ch.Version != e.Version {
+				t.Errorf("%q %q: %+v", id, text, ch)
+			}
+		}
+	})
+}
