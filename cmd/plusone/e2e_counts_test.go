@@ -19,6 +19,7 @@ import (
 // The issue's own list, over a running plusone: each test is a person's way.
 
 func TestTwentyThousandOpsByManyClientsEndTheSameOnAllSides(t *testing.T) {
+	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"))
 	clients := newClients(h, 40, 5)
 	load(t, t.Context(), clients, 500)
@@ -33,6 +34,7 @@ func TestTwentyThousandOpsByManyClientsEndTheSameOnAllSides(t *testing.T) {
 }
 
 func TestRepeatsChangeNothing(t *testing.T) {
+	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"))
 	first := h.ask(t, "PUT", like("page"), "ann")
 	if !first.Changed || first.Count != 1 || first.Receipt == "" {
@@ -58,6 +60,7 @@ func TestRepeatsChangeNothing(t *testing.T) {
 }
 
 func TestAKillOfEverythingUnderLoadLosesNothingAcknowledged(t *testing.T) {
+	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	h := dev(t, data)
 	clients := newClients(h, 24, 5)
@@ -90,6 +93,7 @@ func TestAKillOfEverythingUnderLoadLosesNothingAcknowledged(t *testing.T) {
 }
 
 func TestAfterFlushallTheNextAnswersAreRight(t *testing.T) {
+	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"))
 	clients := newClients(h, 8, 3)
 	load(t, t.Context(), clients, 100)
@@ -122,6 +126,7 @@ func TestAfterFlushallTheNextAnswersAreRight(t *testing.T) {
 }
 
 func TestWithoutPostgresLikesAreAcceptedAndDrainLater(t *testing.T) {
+	t.Parallel()
 	pg, rds := privatetest.PostgresServer(t), privatetest.Redis(t)
 	stores := []string{"--redis-url", rds.URL(), "--postgres-url", pg.URL()}
 	if p := start(t, append([]string{"migrate"}, stores[2:]...)...); p.end(t, 0) != exitOK {
@@ -164,6 +169,7 @@ func TestWithoutPostgresLikesAreAcceptedAndDrainLater(t *testing.T) {
 }
 
 func TestDamageOnEitherSideIsNamedAndRepairedOnce(t *testing.T) {
+	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--reconcile-every=1h", "--reconcile-full=1h")
 	eventually(t, "dev's own reconciler has made its first round", func() bool {
 		var checked int
@@ -222,6 +228,7 @@ func TestDamageOnEitherSideIsNamedAndRepairedOnce(t *testing.T) {
 }
 
 func TestTheDashboardShowsDrainAndNotifyTasks(t *testing.T) {
+	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=100ms",
 		"--webhook-url=http://127.0.0.1:9/none", "--webhook-allow-private", "--webhook-secret="+hookSecret)
 	h.ask(t, "PUT", like("page"), "ann")

@@ -70,6 +70,7 @@ func (r *receiver) messages() []message {
 }
 
 func TestAReceiverGetsOneSignedNotificationPerItemAndWindow(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t, http.StatusNoContent)
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=2s", "--webhook-allow-private",
 		"--webhook-url="+r.URL, "--webhook-secret="+hookSecret)
@@ -95,6 +96,7 @@ func TestAReceiverGetsOneSignedNotificationPerItemAndWindow(t *testing.T) {
 }
 
 func TestAReceiverThatFailsGetsTheLadderThenNoMoreAndCanPull(t *testing.T) {
+	t.Parallel()
 	r := newReceiver(t, http.StatusInternalServerError)
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=100ms", "--webhook-allow-private",
 		"--webhook-url="+r.URL, "--webhook-secret="+hookSecret, "--webhook-ladder=300ms,600ms,900ms,1.2s,1.5s,1.8s,2.1s,2.4s")

@@ -32,9 +32,11 @@ func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
 // addWorker adds the notifier, the sweeper, the worker, and what moves the rest
 // of the logs at the end.
 func (p *process) addWorker(s workerSettings) error {
-	if s.WorkerConcurrency < 1 {
-		return fmt.Errorf("%w: --worker-concurrency must be at least 1", errUsage)
+	if s.WorkerConcurrency < 2 {
+		return fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
 	}
+	// Receivers that hang must leave workers to the drains.
+	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
 	notifier, err := tasks.NewNotifier(p.ledger, p.queues, p.registry, p.notifyConfig(s.Notify))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)

@@ -87,7 +87,7 @@ type Notify struct {
 	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
 	WebhookTimeout      time.Duration   `name:"webhook-timeout" help:"Time for a receiver to answer." default:"10s"`
 	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
-	WebhookConcurrency  int             `name:"webhook-concurrency" help:"Notifications that are sent at once." default:"16"`
+	WebhookConcurrency  int             `name:"webhook-concurrency" help:"Notifications that are sent at once, at most half of --worker-concurrency." default:"8"`
 	WebhookAllowPrivate bool            `name:"webhook-allow-private" help:"Allow receivers on private, loopback and link-local addresses."`
 }
 
