@@ -70,7 +70,7 @@ func bad(key string) []struct {
 func TestBadInputIsNamedAndWritesNothing(t *testing.T) {
 	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"))
-	h.ask(t, "PUT", like("seen"), "ann") // so that there is something to be changed
+	h.ask(t, "PUT", likeOf("seen"), "ann") // so that there is something to be changed
 	h.drained(t)
 	before := h.everything(t)
 	for _, row := range bad(h.key) {

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -36,20 +38,20 @@ func TestTwentyThousandOpsByManyClientsEndTheSameOnAllSides(t *testing.T) {
 func TestRepeatsChangeNothing(t *testing.T) {
 	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"))
-	first := h.ask(t, "PUT", like("page"), "ann")
+	first := h.ask(t, "PUT", likeOf("page"), "ann")
 	if !first.Changed || first.Count != 1 || first.Receipt == "" {
 		t.Errorf("first like: %+v", first)
 	}
-	if again := h.ask(t, "PUT", like("page"), "ann"); again.Changed || again.Count != 1 || again.Receipt != "" {
+	if again := h.ask(t, "PUT", likeOf("page"), "ann"); again.Changed || again.Count != 1 || again.Receipt != "" {
 		t.Errorf("second like: %+v", again)
 	}
-	if on := h.ask(t, "POST", like("page")+"/toggle", "bob"); on.Action != "like" || on.Count != 2 {
+	if on := h.ask(t, "POST", likeOf("page")+"/toggle", "bob"); on.Action != "like" || on.Count != 2 {
 		t.Errorf("first toggle: %+v", on)
 	}
-	if off := h.ask(t, "POST", like("page")+"/toggle", "bob"); off.Action != "unlike" || off.Count != 1 {
+	if off := h.ask(t, "POST", likeOf("page")+"/toggle", "bob"); off.Action != "unlike" || off.Count != 1 {
 		t.Errorf("second toggle: %+v", off)
 	}
-	if never := h.ask(t, "DELETE", like("page"), "cid"); never.Changed || never.Count != 1 {
+	if never := h.ask(t, "DELETE", likeOf("page"), "cid"); never.Changed || never.Count != 1 {
 		t.Errorf("unlike of what was never liked: %+v", never)
 	}
 	h.drained(t)
@@ -106,7 +108,7 @@ func TestAfterFlushallTheNextAnswersAreRight(t *testing.T) {
 		if a := h.ask(t, "GET", "/v1/items/"+item, ""); a.Count != n {
 			t.Errorf("%s after FLUSHALL: %+v, want %d", item, a, n)
 		}
-		a := h.ask(t, "PUT", like(item), "late")
+		a := h.ask(t, "PUT", likeOf(item), "late")
 		if !a.Changed || a.Count != n+1 {
 			t.Errorf("a like after FLUSHALL: %+v, want count %d", a, n+1)
 		}
@@ -117,7 +119,7 @@ func TestAfterFlushallTheNextAnswersAreRight(t *testing.T) {
 		if ms<<20|seq <= before[shard] {
 			t.Errorf("receipt %s is not above the watermark %d", a.Receipt, before[shard])
 		}
-		h.ask(t, "DELETE", like(item), "late")
+		h.ask(t, "DELETE", likeOf(item), "late")
 	}
 	holds(t, h, clients)
 	if found := h.reconcile(t); len(found) > 0 {
@@ -168,6 +170,54 @@ func TestWithoutPostgresLikesAreAcceptedAndDrainLater(t *testing.T) {
 	}
 }
 
+func TestTheNumberOfShardsChangesAndNothingIsLost(t *testing.T) {
+	t.Parallel()
+	stores := migrated(t)
+	serving := func(shards int) *house {
+		h := &house{running: start(t, args("serve", stores, ports, []string{fmt.Sprintf("--shards=%d", shards)})...)}
+		h.redis, h.pg = stores[1], stores[3]
+		h.api, h.inside = h.find(t, publicURL), h.find(t, insideURL)
+		h.open(t)
+		return h
+	}
+	change := func(to string, want string) {
+		p := start(t, args("migrate", []string{"shards", to}, stores)...)
+		if code := p.end(t, 0); code != exitOK || !strings.Contains(p.said(), want) {
+			t.Fatalf("migrate shards %s: %d %s", to, code, p.said())
+		}
+	}
+	h := serving(16)
+	for i := range 40 {
+		h.ask(t, "PUT", likeOf(fmt.Sprintf("item-%d", i)), "ann")
+	}
+	// The old processes still run: what they have accepted is drained first, and
+	// afterwards they accept nothing more.
+	for n, shards := range []int{4, 32} {
+		change(strconv.Itoa(shards), "it was")
+		change(strconv.Itoa(shards), "already")
+		if a, err := h.call(t.Context(), "PUT", likeOf("item-1"), "late"); err != nil || a.Status != http.StatusServiceUnavailable {
+			t.Errorf("a process with the old number answers %+v %v", a, err)
+		}
+		old := h
+		h = serving(shards)
+		for i := range 40 {
+			path := fmt.Sprintf("item-%d", i)
+			if a := h.ask(t, "GET", "/v1/items/"+path, "ann"); a.Count != int64(n+1) || !a.Liked {
+				t.Errorf("%s with %d shards: %+v", path, shards, a)
+			}
+			if a := h.ask(t, "PUT", likeOf(path), fmt.Sprintf("bob-%d", n)); !a.Changed || a.Count != int64(n+2) {
+				t.Errorf("%s with %d shards: %+v", path, shards, a)
+			}
+		}
+		if found := h.reconcile(t, fmt.Sprintf("--shards=%d", shards)); len(found) > 0 {
+			t.Errorf("drift with %d shards: %+v", shards, found)
+		}
+		if code := old.end(t, syscall.SIGTERM); code != exitOK {
+			t.Errorf("the old process ends with %d", code)
+		}
+	}
+}
+
 func TestDamageOnEitherSideIsNamedAndRepairedOnce(t *testing.T) {
 	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--reconcile-every=1h", "--reconcile-full=1h")
@@ -178,7 +228,7 @@ func TestDamageOnEitherSideIsNamedAndRepairedOnce(t *testing.T) {
 	})
 	for i := range 4 {
 		for u := range 5 {
-			h.ask(t, "PUT", like(fmt.Sprintf("page-%d", i)), fmt.Sprintf("u%d", u))
+			h.ask(t, "PUT", likeOf(fmt.Sprintf("page-%d", i)), fmt.Sprintf("u%d", u))
 		}
 	}
 	h.drained(t)
@@ -231,7 +281,7 @@ func TestTheDashboardShowsDrainAndNotifyTasks(t *testing.T) {
 	t.Parallel()
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=100ms",
 		"--webhook-url=http://127.0.0.1:9/none", "--webhook-allow-private", "--webhook-secret="+hookSecret)
-	h.ask(t, "PUT", like("page"), "ann")
+	h.ask(t, "PUT", likeOf("page"), "ann")
 	for _, queue := range []string{"drain", "notify"} {
 		eventually(t, queue+" tasks were processed", func() bool {
 			code, body := request(t, "GET", h.inside+"/tasks/api/queues")

@@ -75,12 +75,12 @@ func TestAReceiverGetsOneSignedNotificationPerItemAndWindow(t *testing.T) {
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=2s", "--webhook-allow-private",
 		"--webhook-url="+r.URL, "--webhook-secret="+hookSecret)
 	for _, user := range []string{"ann", "bob", "cid"} {
-		h.ask(t, "PUT", like("page"), user)
+		h.ask(t, "PUT", likeOf("page"), user)
 	}
-	h.ask(t, "DELETE", like("page"), "cid")
-	h.ask(t, "PUT", like("other"), "ann")
+	h.ask(t, "DELETE", likeOf("page"), "cid")
+	h.ask(t, "PUT", likeOf("other"), "ann")
 	eventually(t, "both items are told", func() bool { return len(r.messages()) >= 2 })
-	h.ask(t, "PUT", like("page"), "dan")
+	h.ask(t, "PUT", likeOf("page"), "dan")
 	eventually(t, "the next window is told", func() bool { return len(r.messages()) >= 3 })
 
 	counts := map[string]string{}
@@ -100,7 +100,7 @@ func TestAReceiverThatFailsGetsTheLadderThenNoMoreAndCanPull(t *testing.T) {
 	r := newReceiver(t, http.StatusInternalServerError)
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=100ms", "--webhook-allow-private",
 		"--webhook-url="+r.URL, "--webhook-secret="+hookSecret, "--webhook-ladder=300ms,600ms,900ms,1.2s,1.5s,1.8s,2.1s,2.4s")
-	h.ask(t, "PUT", like("page"), "ann")
+	h.ask(t, "PUT", likeOf("page"), "ann")
 	eventually(t, "the delivery is exhausted", func() bool {
 		var state string
 		err := h.pool.QueryRow(t.Context(), `SELECT state FROM deliveries`).Scan(&state)

@@ -39,12 +39,12 @@ func newClients(h *house, n, items int) []*client {
 // op makes one op on one of the client's pairs and checks its answer.
 func (c *client) op(t *testing.T, ctx context.Context) {
 	p := pair{fmt.Sprintf("item-%d", c.rnd.IntN(c.items)), fmt.Sprintf("c%d-u%d", c.id, c.rnd.IntN(6))}
-	method, path, want := http.MethodPut, like(p.item), true
+	method, path, want := http.MethodPut, likeOf(p.item), true
 	switch c.rnd.IntN(10) {
 	case 0, 1, 2, 3:
 		method, want = http.MethodDelete, false
 	case 4:
-		method, path, want = http.MethodPost, like(p.item)+"/toggle", !c.liked[p]
+		method, path, want = http.MethodPost, likeOf(p.item)+"/toggle", !c.liked[p]
 		if c.unsure[p] {
 			return
 		}
@@ -103,7 +103,7 @@ func settle(t *testing.T, all []*client) {
 	t.Helper()
 	for _, c := range all {
 		for p := range c.unsure {
-			a := c.h.ask(t, http.MethodPut, like(p.item), p.user)
+			a := c.h.ask(t, http.MethodPut, likeOf(p.item), p.user)
 			if !a.Liked {
 				t.Errorf("PUT %v: %+v", p, a)
 			}

@@ -118,8 +118,8 @@ func (h *house) ask(t *testing.T, method, path, user string) answer {
 	return a
 }
 
-// like is what PUT, DELETE and toggle are called on.
-func like(item string) string { return "/v1/items/" + item + "/like" }
+// likeOf is what PUT, DELETE and toggle are called on.
+func likeOf(item string) string { return "/v1/items/" + item + "/like" }
 
 // drained waits until the ledger has all that the logs hold.
 func (h *house) drained(t *testing.T) {

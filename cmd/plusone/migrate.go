@@ -17,6 +17,7 @@ import (
 type migrateCmd struct {
 	Up     migrateUpCmd     `cmd:"" default:"withargs" help:"Apply what is missing. Several at once wait for each other."`
 	Status migrateStatusCmd `cmd:"" help:"Show the steps and when they were applied; changes nothing."`
+	Shards migrateShardsCmd `cmd:"" help:"Change the number of shards, once all likes are drained."`
 }
 
 type migrateUpCmd struct{ settings.Postgres }

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"fmt"
 
+	"github.com/redis/go-redis/v9"
+
 	"plusone/hotpath/like"
 )
 
@@ -31,9 +33,9 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 		case "pending":
 			return false, nil
 		case "layout":
-			return false, fmt.Errorf("shard %d is open for another number of shards than %d", shard, c.opt.Shards)
+			return false, fmt.Errorf("shard %d is open for, or moving to, another number of shards than %d", shard, c.opt.Shards)
 		}
-		if err := c.purge(ctx, k); err != nil {
+		if err := purge(ctx, c.plain, k); err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
 	}
@@ -41,9 +43,9 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 }
 
 // purge drops every resident item of a closed shard, page by page.
-func (c *Counter) purge(ctx context.Context, k *keys) error {
+func purge(ctx context.Context, rdb redis.UniversalClient, k *keys) error {
 	for {
-		page, _, err := c.plain.HScan(ctx, k.counts, 0, "", 500).Result()
+		page, _, err := rdb.HScan(ctx, k.counts, 0, "", 500).Result()
 		if err != nil || len(page) == 0 {
 			return err
 		}
@@ -55,7 +57,7 @@ func (c *Counter) purge(ctx context.Context, k *keys) error {
 		for len(items) > 0 { // a small hash comes as one page, whatever was asked for
 			n := min(len(items), 500)
 			here := append([]string{k.meta, k.counts}, names[2:2+n]...)
-			dropped, err := purgeScript.run(ctx, c.plain, here, items[:n]...).Int()
+			dropped, err := purgeScript.run(ctx, rdb, here, items[:n]...).Int()
 			if err != nil || dropped == 0 {
 				return err // 0: somebody has opened it
 			}

@@ -41,7 +41,7 @@ func missing(flag, value string) []string {
 
 // Tuning is what holds wherever the stores are.
 type Tuning struct {
-	Shards Shards `help:"Number of shards, a power of two up to 4096. It is set once; changing it means drain, change, start." default:"16"`
+	Shards Shards `help:"Number of shards, a power of two up to 4096. It is set once; plusone migrate shards changes it." default:"16"`
 	Unsafe bool   `help:"Run on a Redis that may evict or lose likes, which is refused otherwise."`
 }
 

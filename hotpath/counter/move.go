@@ -1,0 +1,62 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+// The number of shards changes in these steps. Until the last one is done no
+// process can write: neither those with the old number nor those with the new.
+//
+//	Move     every shard says "moving to N": closed, and to be opened for N only
+//	Waiting  until the ledger has what the logs hold
+//	         (the ledger changes its own layout)
+//	Retire   shards that the new number does not have are dropped
+//
+// A crash in between is repaired by beginning again.
+
+// Move closes every shard for good, to be opened for another number of shards;
+// also those that only the new number has, which an earlier move may have closed.
+func (l *Log) Move(ctx context.Context, to int) error {
+	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		for s := range max(len(l.keys), to) {
+			pipe.HSet(ctx, keysOf(s).meta, "shards", fmt.Sprintf("moving to %d", to), "gen", "")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("close the shards: %w", unavailable(err))
+	}
+	return nil
+}
+
+// Waiting returns a shard whose log holds more than its watermark says, -1 when
+// there is none.
+func (l *Log) Waiting(ctx context.Context, watermarks map[int]like.Version) (int, error) {
+	for s := range l.keys {
+		first, err := l.Read(ctx, s, watermarks[s], 1)
+		if err != nil || len(first) > 0 {
+			return s, err
+		}
+	}
+	return -1, nil
+}
+
+// Retire drops what the shards from number to on hold. They stay closed.
+func (l *Log) Retire(ctx context.Context, to int) error {
+	for s := to; s < len(l.keys); s++ {
+		k := &l.keys[s]
+		err := purge(ctx, l.rdb, k)
+		if err == nil {
+			err = l.rdb.Unlink(ctx, k.counts, k.log, k.recent, k.pin).Err()
+		}
+		if err != nil {
+			return fmt.Errorf("retire shard %d: %w", s, unavailable(err))
+		}
+	}
+	return nil
+}
