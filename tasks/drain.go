@@ -26,7 +26,7 @@ const (
 	trimTime = 2 * time.Second
 )
 
-// ErrUnfinished: the drain's time was up before the log's end.
+// ErrUnfinished: the log has grown meanwhile, or is longer than one drain may take.
 var ErrUnfinished = errors.New("there is more to drain")
 
 // Drainer moves logs into the ledger. It is safe for concurrent use; of two
@@ -54,35 +54,48 @@ func NewDrainer(log *counter.Log, l *ledger.Ledger, window time.Duration, reg pr
 	return &Drainer{log: log, ledger: l, window: window, metrics: newDrainMetrics(reg)}
 }
 
-// Drain moves what the shard's log has above the watermark, in batches, until
-// nothing is left. It returns nil at once when another drain is at it.
+// Drain moves what the shard's log has above the watermark, in batches, up to
+// the end that it has then. It returns nil at once when another drain is at it.
 //
-// Errors: ErrUnfinished after 20 s, like.ErrUnavailable when a store does not
-// answer, like.ErrNotFound when the ledger has no such shard. Batches that were
+// What is appended meanwhile is left to the next drain: following live traffic
+// would make a commit of every few likes, and hold a worker all the time.
+//
+// Errors: ErrUnfinished, like.ErrUnavailable when a store does not answer,
+// like.ErrNotFound when the ledger has no such shard. Batches that were
 // committed before an error stay.
 func (d *Drainer) Drain(ctx context.Context, shard int) error {
 	start, pageLen := time.Now(), firstPage
-	for n := 0; ; n++ {
+	for {
 		b := batch{Drainer: d, shard: shard, pageLen: pageLen}
 		upTo, err := b.run(ctx)
-		moved := len(b.entries) > 0
 		switch {
 		case errors.Is(err, ledger.ErrLocked):
 			return nil
 		case err != nil:
 			return fmt.Errorf("drain shard %d: %w", shard, err)
-		case moved || n == 0:
-			d.trim(ctx, shard, upTo)
-			d.note(ctx, shard, b.deltas)
 		}
-		switch {
-		case !moved:
-			return nil
-		case time.Since(start) > drainTime:
+		d.trim(ctx, shard, upTo)
+		d.note(ctx, shard, b.deltas)
+		if !b.full {
+			return d.grown(ctx, shard, upTo)
+		}
+		if time.Since(start) > drainTime {
 			return ErrUnfinished
 		}
 		pageLen = b.pageLen
 	}
+}
+
+// grown reports ErrUnfinished when the log has entries above upTo. Their doorbell
+// may have come while this drain held the lock.
+func (d *Drainer) grown(ctx context.Context, shard int, upTo like.Version) error {
+	ctx, cancel := context.WithTimeout(ctx, trimTime)
+	defer cancel()
+	tail, err := d.log.Tail(ctx, shard)
+	if err == nil && tail.Len > 0 && tail.Last > upTo {
+		err = ErrUnfinished
+	}
+	return err
 }
 
 // trim drops what the ledger has. Entries that stay because it failed are
@@ -116,6 +129,7 @@ type batch struct {
 	shard   int
 	pageLen int // entries to read at once
 	entries []counter.Entry
+	full    bool // there may be more entries
 	deltas  []ledger.Delta
 	applied int64
 	letters int

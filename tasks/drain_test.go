@@ -11,6 +11,7 @@ import (
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
 	"plusone/scripts/dev/private/privatetest"
+	"plusone/tasks"
 )
 
 func TestADrainedLogIsInTheLedgerAndGone(t *testing.T) {
@@ -54,7 +55,7 @@ func TestDrainsThatRunAtOnceWithTrafficLoseAndRepeatNothing(t *testing.T) {
 	for i := range 6 { // three per shard on average, two always
 		drainers.Go(func() {
 			for s := i; traffic.Err() == nil; s++ {
-				if err := w.drainer.Drain(t.Context(), s%shards); err != nil {
+				if err := w.drainer.Drain(t.Context(), s%shards); err != nil && !errors.Is(err, tasks.ErrUnfinished) {
 					t.Error(err)
 				}
 			}

@@ -30,7 +30,7 @@ func (b *batch) read(ctx context.Context, after like.Version) error {
 		more = len(page) == b.pageLen
 		for _, e := range page {
 			if changes >= batchRows {
-				more = false
+				more, b.full = false, true
 				break
 			}
 			changes += max(1, len(e.Changes)) // a marker counts too, so that they end

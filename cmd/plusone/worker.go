@@ -65,7 +65,11 @@ func (p *process) addWorker(s workerSettings) error {
 func (p *process) drainAll(ctx context.Context, d *tasks.Drainer) {
 	var errs []error
 	for shard := range p.layout.Shards {
-		if errs = append(errs, d.Drain(ctx, shard)); ctx.Err() != nil {
+		err := d.Drain(ctx, shard)
+		if errors.Is(err, tasks.ErrUnfinished) { // another process goes on writing
+			err = nil
+		}
+		if errs = append(errs, err); ctx.Err() != nil {
 			break
 		}
 	}
