@@ -35,7 +35,7 @@ const (
 // and 100 ms. Ring only notes the shard; Run, one goroutine, does the I/O. A
 // ring that is lost costs a second, until the next sweep.
 type Bell struct {
-	client  *asynq.Client
+	queue   *Queue
 	results *prometheus.CounterVec
 	wake    chan struct{} // holds one: "something may be pending"
 
@@ -44,11 +44,11 @@ type Bell struct {
 	rung    map[int]int64 // the bucket in which a shard was rung last
 }
 
-// NewBell returns a Bell that enqueues through client, which it does not own,
-// and registers plusone_doorbells_total.
-func NewBell(client *asynq.Client, reg prometheus.Registerer) *Bell {
+// NewBell returns a Bell that enqueues through queue and registers
+// plusone_doorbells_total.
+func NewBell(queue *Queue, reg prometheus.Registerer) *Bell {
 	b := &Bell{
-		client: client,
+		queue: queue,
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "plusone_doorbells_total",
 			Help: "Doorbells by result: rung, waiting (one is there already) or failed.",
@@ -145,8 +145,7 @@ func (b *Bell) enqueue(ctx context.Context, shard int, opts ...asynq.Option) err
 		return err
 	}
 	opts = append(opts, asynq.Queue(QueueDrain), asynq.MaxRetry(math.MaxInt32), asynq.Timeout(drainTaskTime))
-	_, err = b.client.EnqueueContext(ctx, asynq.NewTask(TypeDrain, payload), opts...)
-	return err
+	return b.queue.enqueue(ctx, asynq.NewTask(TypeDrain, payload), opts...)
 }
 
 // retryID is the last part of a retry task's id, where a doorbell has its bucket.

@@ -52,7 +52,7 @@ type NotifyConfig struct {
 // the claim has run out.
 type Notifier struct {
 	ledger  *ledger.Ledger
-	client  *asynq.Client
+	queue   *Queue
 	cfg     NotifyConfig
 	names   []string // of the receivers, in the order of the settings
 	lanes   map[string]*lane
@@ -62,12 +62,12 @@ type Notifier struct {
 
 // NewNotifier checks the settings and returns a Notifier that sends nothing
 // until Run and HandleNotify are called, and that needs Close in the end. l,
-// client and reg stay the caller's.
-func NewNotifier(l *ledger.Ledger, client *asynq.Client, reg prometheus.Registerer, cfg NotifyConfig) (*Notifier, error) {
+// queue and reg stay the caller's.
+func NewNotifier(l *ledger.Ledger, queue *Queue, reg prometheus.Registerer, cfg NotifyConfig) (*Notifier, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Notifier{ledger: l, client: client, cfg: cfg, lanes: map[string]*lane{}, names: []string{}, slots: make(chan struct{}, cfg.Concurrency)}
+	n := &Notifier{ledger: l, queue: queue, cfg: cfg, lanes: map[string]*lane{}, names: []string{}, slots: make(chan struct{}, cfg.Concurrency)}
 	dialer := publicDialer(cfg.Timeout)
 	if cfg.AllowPrivate {
 		dialer = &net.Dialer{Timeout: cfg.Timeout}
@@ -217,7 +217,7 @@ func (n *Notifier) ringFor(ctx context.Context, e errand) error {
 		return fmt.Errorf("ring for delivery %d: %w", e.Seq, err)
 	}
 	id := fmt.Sprintf("%s:%d:%s:%d:%d", TypeNotify, e.Seq, e.Receiver, e.Attempt, time.Now().Unix()/60)
-	_, err = n.client.EnqueueContext(ctx, asynq.NewTask(TypeNotify, payload),
+	err = n.queue.enqueue(ctx, asynq.NewTask(TypeNotify, payload),
 		asynq.Queue(QueueNotify), asynq.TaskID(id), asynq.MaxRetry(1), asynq.Timeout(n.lease()+chainTime))
 	if err != nil && !errors.Is(err, asynq.ErrTaskIDConflict) {
 		return fmt.Errorf("ring for delivery %d: %w", e.Seq, err)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
@@ -108,7 +109,7 @@ func newStage(t *testing.T, cfg tasks.NotifyConfig) *stage {
 	}
 	s.exec(`INSERT INTO watermarks (shard) VALUES (0)`)
 	s.pg, s.rdb = privatetest.NewProxy(t, url), privatetest.NewProxy(t, s.redis)
-	client := asynq.NewClient(asynq.RedisClientOpt{Addr: s.rdb.Addr(), ReadTimeout: time.Second})
+	client := redis.NewClient(&redis.Options{Addr: s.rdb.Addr(), ReadTimeout: time.Second})
 	t.Cleanup(func() { _ = client.Close() })
 
 	cfg.Window, cfg.Keep, cfg.AllowPrivate = 500*time.Millisecond, 24*time.Hour, true
@@ -120,7 +121,7 @@ func newStage(t *testing.T, cfg tasks.NotifyConfig) *stage {
 		s.r = cfg.Receivers[0].Name()
 	}
 	var err error
-	s.Notifier, err = tasks.NewNotifier(ledger.New(newPool(t, through(t, url, s.pg))), client, s.reg, cfg)
+	s.Notifier, err = tasks.NewNotifier(ledger.New(newPool(t, through(t, url, s.pg))), tasks.NewQueue(client), s.reg, cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/hibiken/asynq"
+	"github.com/redis/go-redis/v9"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -36,7 +37,7 @@ func newWorker(t *testing.T) *worker {
 	check(t, err)
 	l := ledger.New(pool)
 	w.tasks = asynq.NewInspectorFromRedisClient(w.rdb)
-	w.bell = tasks.NewBell(asynq.NewClientFromRedisClient(w.rdb), w.reg)
+	w.bell = tasks.NewBell(tasks.NewQueue(w.rdb), w.reg)
 	ring := func(shard int) { w.bell.Ring(shard) }
 	w.changed.Store(&ring)
 	d := tasks.NewDrainer(w.log, l, 0, w.reg)
@@ -209,7 +210,7 @@ func TestADrainedLogThatIsPinnedIsNotRungFor(t *testing.T) {
 		t.Fatal("the pin does not hold")
 	}
 	reg := prometheus.NewRegistry()
-	bell := tasks.NewBell(asynq.NewClientFromRedisClient(w.rdb), reg)
+	bell := tasks.NewBell(tasks.NewQueue(w.rdb), reg)
 	run(t, bell.Run, tasks.NewSweeper(w.log, w.ledger, bell, reg).Run)
 	await(t, "a sweep sees the pinned entry", func() bool { return metric(t, reg, "plusone_log_entries") == float64(held) })
 	check(t, w.rdb.Del(t.Context(), "p1:{0}:pin").Err())
@@ -225,7 +226,7 @@ func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 	w.tasks = asynq.NewInspectorFromRedisClient(w.rdb)
 	bells := make([]*tasks.Bell, 2) // two processes
 	for i := range bells {
-		bells[i] = tasks.NewBell(asynq.NewClientFromRedisClient(w.rdb), prometheus.NewRegistry())
+		bells[i] = tasks.NewBell(tasks.NewQueue(w.rdb), prometheus.NewRegistry())
 		run(t, bells[i].Run)
 	}
 	start := time.Now()
@@ -258,10 +259,10 @@ func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 func TestARingNeverBlocksAndIsRungWhenRedisIsBack(t *testing.T) {
 	w := newWorks(t)
 	p := privatetest.NewProxy(t, w.redis)
-	client := asynq.NewClient(asynq.RedisClientOpt{Addr: p.Addr(), ReadTimeout: 100 * time.Millisecond, DialTimeout: 100 * time.Millisecond})
+	client := redis.NewClient(&redis.Options{Addr: p.Addr(), MaxRetries: -1, ReadTimeout: 100 * time.Millisecond, DialTimeout: 100 * time.Millisecond})
 	defer func() { _ = client.Close() }()
 	reg := prometheus.NewRegistry()
-	bell := tasks.NewBell(client, reg)
+	bell := tasks.NewBell(tasks.NewQueue(client), reg)
 	run(t, bell.Run)
 	p.Cut(true)
 	start := time.Now()

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/hibiken/asynq"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -34,7 +33,7 @@ type process struct {
 	ledger   *ledger.Ledger
 	layout   ledger.Layout
 	logs     *counter.Log
-	queues   *asynq.Client
+	queue    *tasks.Queue
 	bell     *tasks.Bell
 	registry *prometheus.Registry
 	checks   []listener.Check
@@ -79,8 +78,8 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process,
 		return nil, err
 	}
 	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards)
-	p.queues = asynq.NewClientFromRedisClient(p.redis.Client())
-	p.bell = tasks.NewBell(p.queues, p.registry)
+	p.queue = tasks.NewQueue(p.redis.Client())
+	p.bell = tasks.NewBell(p.queue, p.registry)
 	p.add("doorbell", p.bell.Run)
 	p.checkStores()
 	return p, nil

@@ -37,7 +37,7 @@ func (p *process) addWorker(s workerSettings) error {
 	}
 	// Receivers that hang must leave workers to the drains.
 	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
-	notifier, err := tasks.NewNotifier(p.ledger, p.queues, p.registry, p.notifyConfig(s.Notify))
+	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
