@@ -10,10 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	"golang.org/x/time/rate"
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
 )
 
 func TestEveryKindOfDamageIsNamedRepairedAndGone(t *testing.T) {
@@ -169,6 +171,43 @@ func TestAShardThatAnotherReconcilerHasIsLeftToIt(t *testing.T) {
 	expect(t, rep)
 	if len(rep.Skipped) != 1 || !errors.Is(rep.Skipped[0].err, ErrTaken) {
 		t.Errorf("skipped: %v", rep.Skipped)
+	}
+}
+
+// Both ways in which a write of the reconciler can fail, at ever later moments:
+// what is repaired in the end is what was damaged, each once.
+func TestARepairWhoseReplyIsLostIsNotMadeTwice(t *testing.T) {
+	r := newRig(t)
+	proxy := privatetest.NewProxy(t, r.rdb.Options().Addr)
+	rdb := redis.NewClient(&redis.Options{Addr: proxy.Addr(), MaxRetries: -1, ReadTimeout: 50 * time.Millisecond, DialTimeout: 50 * time.Millisecond})
+	t.Cleanup(func() { _ = rdb.Close() })
+	rec := New(counter.NewLog(rdb, shards), r.ledger, Options{Settle: 100 * time.Millisecond})
+	for i := range 12 {
+		item := fmt.Sprintf("item-%d", i)
+		r.like(item, 5)
+		r.drain()
+		ok(t, r.rdb.SRem(t.Context(), likers(item), "u1", "u2").Err())
+		ok(t, r.rdb.HSet(t.Context(), key(item, "counts"), item, 77).Err())
+		r.exec(`DELETE FROM likes WHERE item_id = $1 AND user_id = 'u3'`, item)
+		fired := make(chan struct{})
+		cut := time.AfterFunc(time.Duration(i)*4*time.Millisecond, func() {
+			defer close(fired)
+			if i%2 == 0 {
+				proxy.DropReplies(true)
+			} else {
+				proxy.Cut(true)
+			}
+		})
+		_, _ = rec.Once(t.Context(), false) // fails somewhere, or is faster
+		if !cut.Stop() {
+			<-fired
+		}
+		proxy.DropReplies(false)
+		proxy.Cut(false)
+		r.drain()
+		r.once(false)
+		r.agree(item, 5)
+		expect(t, r.once(false))
 	}
 }
 
