@@ -2,9 +2,12 @@ package reconcile
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strconv"
 
 	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
 	"plusone/tasks/ledger"
 )
 
@@ -18,8 +21,9 @@ type comparison struct {
 
 // suspect is a pair that differs, and what would mend it.
 type suspect struct {
-	pair counter.Pair
-	fix  counter.Fix
+	pair  counter.Pair
+	fix   counter.Fix
+	cause string
 }
 
 // items compares a few items: small ones together, large ones page by page.
@@ -37,8 +41,10 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 		switch {
 		case !item.Resident:
 			continue
+		case like.CheckItem(item.ID) != nil:
+			err = within(ctx, func(ctx context.Context) error { return c.drop(ctx, item.ID, CauseBadID) })
 		case item.Size < 0:
-			err = within(ctx, func(ctx context.Context) error { return c.broken(ctx, item) })
+			err = within(ctx, func(ctx context.Context) error { return c.drop(ctx, item.ID, CauseSetBroken) })
 		case item.Listed:
 			small = append(small, item)
 		default:
@@ -48,16 +54,25 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 			return err
 		}
 	}
-	if err := within(ctx, func(ctx context.Context) error { return c.small(ctx, small) }); err != nil {
+	err = within(ctx, func(ctx context.Context) error { return c.small(ctx, small) })
+	if errors.Is(err, errLarge) {
+		for err = nil; err == nil && len(small) > 0; small = small[1:] {
+			err = c.large(ctx, small[0])
+		}
+	}
+	if err != nil {
 		return err
 	}
 	c.report.Items += int64(len(seen))
 	c.meter.items.Add(float64(len(seen)))
-	if err := within(ctx, c.pin.Keep); err != nil {
-		return err
-	}
-	return c.pay(ctx)
+	return within(ctx, c.pin.Keep)
 }
+
+// smallRows is how many rows the ledger may have of items that are compared
+// together. A set that was lost looks small in Redis, whatever it was.
+const smallRows = 4 * lookItems * counter.ListMost
+
+var errLarge = errors.New("the ledger has too many rows for one comparison")
 
 // small compares wholly listed items with their rows, in one query.
 func (c *comparison) small(ctx context.Context, items []counter.Item) error {
@@ -68,19 +83,27 @@ func (c *comparison) small(ctx context.Context, items []counter.Item) error {
 	for i, item := range items {
 		ids[i] = item.ID
 	}
-	rows, err := c.ledger.Pairs(ctx, ids)
+	rows, err := c.ledger.Pairs(ctx, ids, smallRows)
 	if err != nil {
 		return err
+	}
+	if len(rows) == smallRows {
+		return errLarge
 	}
 	liked := make(map[counter.Pair]ledger.LikedRow, len(rows))
 	for _, row := range rows {
 		liked[counter.Pair{Item: row.Item, User: row.User}] = row
 	}
 	var extra []counter.Pair
+	var stray []suspect
 	pairs := len(rows)
 	for _, item := range items {
 		for _, user := range item.Users {
 			pair := counter.Pair{Item: item.ID, User: user}
+			if like.CheckUser(user) != nil {
+				stray = append(stray, suspect{pair, counter.RemoveUser, CauseBadID})
+				continue
+			}
 			if _, both := liked[pair]; both {
 				delete(liked, pair)
 				continue
@@ -92,7 +115,7 @@ func (c *comparison) small(ctx context.Context, items []counter.Item) error {
 	if err != nil {
 		return err
 	}
-	suspects = append(suspects, c.missing(liked)...)
+	suspects = slices.Concat(suspects, stray, c.missing(liked))
 	moved, err := c.mend(ctx, suspects)
 	if err != nil {
 		return err
@@ -111,7 +134,7 @@ func (c *comparison) missing(liked map[counter.Pair]ledger.LikedRow) []suspect {
 	var suspects []suspect
 	for pair, row := range liked {
 		if !newer(row.Version, c.pin) {
-			suspects = append(suspects, suspect{pair, counter.AddUser})
+			suspects = append(suspects, suspect{pair, counter.AddUser, CauseSetLost})
 		}
 	}
 	return suspects
@@ -135,9 +158,9 @@ func (c *comparison) extra(ctx context.Context, pairs []counter.Pair) ([]suspect
 	for i, k := range known {
 		switch {
 		case !k.Has:
-			suspects = append(suspects, suspect{pairs[i], counter.AppendUser})
+			suspects = append(suspects, suspect{pairs[i], counter.AppendUser, CauseLedgerLost})
 		case !k.Liked && !newer(k.Version, c.pin):
-			suspects = append(suspects, suspect{pairs[i], counter.RemoveUser})
+			suspects = append(suspects, suspect{pairs[i], counter.RemoveUser, CauseUnlikeLost})
 		}
 	}
 	return suspects, nil
@@ -178,14 +201,14 @@ var shift = map[counter.Fix]int64{counter.AddUser: 1, counter.RemoveUser: -1}
 
 // findings describes a repair of a pair.
 var findings = map[counter.Fix]Drift{
-	counter.AddUser:    {Side: InCounter, Before: "not liked", After: "liked", Cause: CauseSetLost},
-	counter.RemoveUser: {Side: InCounter, Before: "liked", After: "not liked", Cause: CauseUnlikeLost},
-	counter.AppendUser: {Side: InLedger, Before: "no row", After: "liked", Cause: CauseLedgerLost},
+	counter.AddUser:    {Side: InCounter, Before: "not liked", After: "liked"},
+	counter.RemoveUser: {Side: InCounter, Before: "liked", After: "not liked"},
+	counter.AppendUser: {Side: InLedger, Before: "no row", After: "liked"},
 }
 
 func (c *comparison) fix(ctx context.Context, s suspect) (bool, error) {
 	d := findings[s.fix]
-	d.Shard, d.Item, d.User = c.shard, s.pair.Item, s.pair.User
+	d.Shard, d.Item, d.User, d.Cause = c.shard, s.pair.Item, s.pair.User, s.cause
 	if !c.dry {
 		mended, err := c.pin.Mend(ctx, s.fix, s.pair)
 		if err != nil || !mended.Done {
@@ -221,14 +244,14 @@ func (c *comparison) count(ctx context.Context, item counter.Item, moved int64) 
 	return nil
 }
 
-// broken makes an item cold whose set can't be read: the ledger has it all.
-func (c *comparison) broken(ctx context.Context, item counter.Item) error {
+// drop makes an item cold that can't be compared: the ledger has it all.
+func (c *comparison) drop(ctx context.Context, item, cause string) error {
 	d := Drift{
-		Shard: c.shard, Item: item.ID, Side: InCounter,
-		Before: "unreadable", After: "loaded again when it is asked for", Cause: CauseSetBroken,
+		Shard: c.shard, Item: item, Side: InCounter,
+		Before: "unreadable", After: "loaded again when it is asked for", Cause: cause,
 	}
 	if !c.dry {
-		mended, err := c.pin.Mend(ctx, counter.DropItem, counter.Pair{Item: item.ID})
+		mended, err := c.pin.Mend(ctx, counter.DropItem, counter.Pair{Item: item})
 		if err != nil || !mended.Done {
 			return err
 		}
@@ -239,7 +262,7 @@ func (c *comparison) broken(ctx context.Context, item counter.Item) error {
 }
 
 // pay counts the pairs compared and keeps to the bounded rate. It may take long,
-// so it stands outside of every step.
+// so it stands outside of every step and holds no pin, but for a page's share.
 func (c *comparison) pay(ctx context.Context) error {
 	c.report.Pairs += int64(c.owed)
 	c.meter.pairs.Add(float64(c.owed))

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
 	"plusone/tasks/ledger"
 )
 
@@ -44,14 +45,21 @@ func (l *largeItem) setPage(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	pairs := make([]counter.Pair, len(users))
-	for i, u := range users {
-		pairs[i] = counter.Pair{Item: l.id, User: u}
+	var pairs []counter.Pair
+	var stray []suspect
+	for _, u := range users {
+		pair := counter.Pair{Item: l.id, User: u}
+		if like.CheckUser(u) != nil {
+			stray = append(stray, suspect{pair, counter.RemoveUser, CauseBadID})
+			continue
+		}
+		pairs = append(pairs, pair)
 	}
 	suspects, err := l.extra(ctx, pairs)
 	if err != nil {
 		return false, err
 	}
+	suspects = append(suspects, stray...)
 	l.cursor = next
 	return next != 0, l.endPage(ctx, suspects, len(users))
 }

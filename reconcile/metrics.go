@@ -29,10 +29,11 @@ func newMeter(reg prometheus.Registerer) *meter {
 			Name: "plusone_reconcile_skipped_total", Help: "Shards that could not be compared when it was their turn.",
 		}),
 	}
-	for fix := range findings {
-		m.touch(findings[fix])
-	}
 	for _, d := range []Drift{
+		{Side: InCounter, Cause: CauseSetLost},
+		{Side: InCounter, Cause: CauseUnlikeLost},
+		{Side: InLedger, Cause: CauseLedgerLost},
+		{Side: InCounter, Cause: CauseBadID},
 		{Side: InCounter, Cause: CauseSetCount},
 		{Side: InCounter, Cause: CauseSetBroken},
 		{Side: InLedger, Cause: CauseLedgerCount},
@@ -48,7 +49,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 // slugs are the causes as label values.
 var slugs = map[string]string{
 	CauseSetLost: "set_lost_like", CauseLedgerLost: "ledger_lost_like", CauseUnlikeLost: "set_lost_unlike",
-	CauseSetCount: "set_count", CauseSetBroken: "set_broken", CauseLedgerCount: "ledger_count",
+	CauseSetCount: "set_count", CauseSetBroken: "set_broken", CauseBadID: "bad_id", CauseLedgerCount: "ledger_count",
 }
 
 // touch makes a series exist before its first finding, so that rates over it

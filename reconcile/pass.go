@@ -16,7 +16,7 @@ const (
 	lookItems  = 16  // looked at in one script: bounds how long Redis is busy
 	pageUsers  = 1000
 	recentMost = 1024 // recent items of a shard in one round
-	bookItems  = 500
+	bookItems  = 100
 )
 
 // stepTime bounds one step: a page, a script, a statement, and the waiting for
@@ -110,8 +110,11 @@ func (p *pass) note(ctx context.Context) error {
 	for i, d := range p.pending {
 		repairs[i] = d.repair(p.report.Run)
 	}
-	p.pending = nil
-	return p.ledger.Note(ctx, repairs)
+	err := p.ledger.Note(ctx, repairs)
+	if err == nil {
+		p.pending = nil
+	}
+	return err
 }
 
 // late reports whether the recently changed items should be looked at again.
@@ -124,10 +127,8 @@ func (p *pass) recents(ctx context.Context) {
 		err := p.locked(ctx, shard, func(ctx context.Context) error {
 			var items []string
 			err := within(ctx, func(ctx context.Context) (err error) {
-				if items, err = p.log.Recent(ctx, shard, recentMost); err != nil || len(items) == 0 {
-					return err
-				}
-				return p.bookPage(ctx, items)
+				items, err = p.log.Recent(ctx, shard, recentMost)
+				return err
 			})
 			for len(items) > 0 && err == nil {
 				n := min(len(items), chunkItems)
@@ -167,21 +168,26 @@ func (p *pass) shard(ctx context.Context, shard int) error {
 	}
 }
 
-// chunk compares some items of a shard under one pin.
+// chunk compares some items of a shard under one pin. It keeps to the bounded
+// rate and notes what it found when the pin has ended.
 func (p *pass) chunk(ctx context.Context, shard int, items []string) error {
-	var pin *counter.Pin
+	c := &comparison{pass: p, shard: shard}
+	err := c.pinned(ctx, items)
+	return errors.Join(err, within(context.WithoutCancel(ctx), p.note), c.pay(ctx))
+}
+
+func (c *comparison) pinned(ctx context.Context, items []string) error {
 	err := within(ctx, func(ctx context.Context) (err error) {
-		pin, err = p.log.Pin(ctx, shard)
+		c.pin, err = c.log.Pin(ctx, c.shard, items)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	defer func() { _ = within(context.WithoutCancel(ctx), pin.Release) }() // it ends by itself, too
-	if err := p.settle(ctx, shard, pin); err != nil {
+	defer func() { _ = within(context.WithoutCancel(ctx), c.pin.Release) }() // it ends by itself, too
+	if err := c.settle(ctx, c.shard, c.pin); err != nil {
 		return err
 	}
-	c := &comparison{pass: p, shard: shard, pin: pin}
 	for len(items) > 0 {
 		n := min(len(items), lookItems)
 		if err := c.items(ctx, items[:n]); err != nil {

@@ -158,6 +158,13 @@ func (r *Reconciler) settle(ctx context.Context, shard int, pin *counter.Pin) er
 		if err != nil {
 			return err
 		}
+		if watermark > pin.At { // entries that came since, or a log that has lost its end
+			closed, err := r.log.CloseIfBehind(ctx, shard, watermark)
+			if closed {
+				err = counter.ErrClosed
+			}
+			return err
+		}
 		pending, err := pin.Pending(ctx, watermark)
 		if err != nil || !pending {
 			return err

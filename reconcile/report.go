@@ -23,6 +23,7 @@ const (
 	CauseLedgerLost  = "the ledger never had a like that the set has"
 	CauseUnlikeLost  = "the set has kept a like whose unlike the ledger has"
 	CauseSetCount    = "the count is not the set's cardinality"
+	CauseBadID       = "an id that nobody can have given"
 	CauseSetBroken   = "the key of the likers is no set"
 	CauseLedgerCount = "the ledger's count is not the sum of its rows"
 )

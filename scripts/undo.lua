@@ -12,12 +12,14 @@ local item, user = ARGV[1], ARGV[2]
 local newer = named(log, ARGV[4], item, user)
 if newer ~= 'no' then return newer == 'many' and 'many' or 'kept' end
 if redis.call('HEXISTS', counts, item) == 0 then return 'undone' end
-if redis.call('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'undone' end
+-- A set that can't be read, or a count that can't be moved, is damage: it must not
+-- hold the drain up. The reconciler mends both, from the ledger and from the set.
+if redis.pcall('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'undone' end
 if ARGV[3] == '1' then
-  redis.call('HINCRBY', counts, item, -1)
+  redis.pcall('HINCRBY', counts, item, -1)
   redis.call('SREM', likers, user)
 else
-  redis.call('HINCRBY', counts, item, 1)
+  redis.pcall('HINCRBY', counts, item, 1)
   redis.call('SADD', likers, user)
 end
 return 'undone'

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -45,6 +46,7 @@ type Drainer struct {
 	ledger  *ledger.Ledger
 	window  time.Duration
 	metrics drainMetrics
+	sizes   sync.Map // shard → changes that its next batch takes, where that is not batchRows
 }
 
 // NewDrainer returns a Drainer that folds what it moves into notifications of
@@ -66,8 +68,9 @@ func NewDrainer(log *counter.Log, l *ledger.Ledger, window time.Duration, reg pr
 func (d *Drainer) Drain(ctx context.Context, shard int) error {
 	start, pageLen := time.Now(), firstPage
 	for {
-		b := batch{Drainer: d, shard: shard, pageLen: pageLen}
+		b := batch{Drainer: d, shard: shard, pageLen: pageLen, size: d.size(shard)}
 		upTo, err := b.run(ctx)
+		d.learn(ctx, &b, err)
 		switch {
 		case errors.Is(err, ledger.ErrLocked):
 			return nil
@@ -83,6 +86,26 @@ func (d *Drainer) Drain(ctx context.Context, shard int) error {
 			return ErrUnfinished
 		}
 		pageLen = b.pageLen
+	}
+}
+
+// size is how many changes a batch of the shard takes.
+func (d *Drainer) size(shard int) int {
+	if n, ok := d.sizes.Load(shard); ok {
+		return n.(int)
+	}
+	return batchRows
+}
+
+// learn makes batches smaller that did not come to their end in time: a batch
+// full of rows that the ledger refuses takes several round trips for each. One
+// that succeeds makes the next larger again.
+func (d *Drainer) learn(ctx context.Context, b *batch, err error) {
+	switch {
+	case err == nil && b.size < batchRows:
+		d.sizes.Store(b.shard, min(2*b.size, batchRows))
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && len(b.entries) > 0:
+		d.sizes.Store(b.shard, max(b.size/8, 1))
 	}
 }
 
@@ -128,6 +151,7 @@ type batch struct {
 	*ledger.Batch
 	shard   int
 	pageLen int // entries to read at once
+	size    int // changes to take, at least one entry
 	entries []counter.Entry
 	full    bool // there may be more entries
 	deltas  []ledger.Delta

@@ -19,7 +19,8 @@ const (
 	lastPage  = 4096
 )
 
-// read gathers entries above after until they hold batchRows changes. An entry
+// read gathers entries above after until they hold as many changes as the batch
+// takes. An entry
 // is never split: all its changes have one version.
 func (b *batch) read(ctx context.Context, after like.Version) error {
 	for changes, more := 0, true; more; {
@@ -29,7 +30,7 @@ func (b *batch) read(ctx context.Context, after like.Version) error {
 		}
 		more = len(page) == b.pageLen
 		for _, e := range page {
-			if changes >= batchRows {
+			if changes >= b.size {
 				more, b.full = false, true
 				break
 			}
@@ -37,7 +38,7 @@ func (b *batch) read(ctx context.Context, after like.Version) error {
 			b.entries = append(b.entries, e)
 			after = e.Version
 		}
-		b.pageLen = pageFor(batchRows-changes, changes, len(b.entries))
+		b.pageLen = pageFor(b.size-changes, changes, len(b.entries))
 	}
 	return nil
 }

@@ -33,13 +33,14 @@ type Server struct {
 	mux     *asynq.ServeMux
 	drainer *Drainer
 	bell    *Bell
-	away    atomic.Int64 // unix nanoseconds until which doorbells rest
+	born    time.Time    // the zero of away, so that a clock that is set does not matter
+	away    atomic.Int64 // nanoseconds since born until which doorbells rest
 }
 
 // NewServer returns a worker over rdb, which stays the caller's to close.
 func NewServer(rdb redis.UniversalClient, d *Drainer, bell *Bell, o ServerOptions) *Server {
 	queues := map[string]int{QueueDrain: 3}
-	s := &Server{mux: asynq.NewServeMux(), drainer: d, bell: bell}
+	s := &Server{mux: asynq.NewServeMux(), drainer: d, bell: bell, born: time.Now()}
 	s.mux.HandleFunc(TypeDrain, s.drain)
 	if o.Notify != nil {
 		queues[QueueNotify] = 1
@@ -81,7 +82,7 @@ func (s *Server) drain(ctx context.Context, t *asynq.Task) error {
 	}
 	id, _ := asynq.GetTaskID(ctx)
 	retry := strings.HasSuffix(id, ":"+retryID)
-	if !retry && time.Now().UnixNano() < s.away.Load() {
+	if !retry && int64(time.Since(s.born)) < s.away.Load() {
 		return s.handOver(ctx, shard, nil)
 	}
 	err = s.drainer.Drain(ctx, shard)
@@ -92,7 +93,7 @@ func (s *Server) drain(ctx context.Context, t *asynq.Task) error {
 		s.bell.Ring(shard)
 		return nil
 	case errors.Is(err, like.ErrUnavailable):
-		s.away.Store(time.Now().Add(awayTime).UnixNano())
+		s.away.Store(int64(time.Since(s.born) + awayTime))
 	}
 	if retry {
 		return err

@@ -27,6 +27,7 @@ type Sweeper struct {
 	bell    *Bell
 	metrics logMetrics
 	marks   map[int]like.Version // as last read; Run's alone
+	next    int                  // the shard to begin with: where the last sweep had to stop
 }
 
 // NewSweeper returns a Sweeper and registers plusone_log_… and
@@ -62,11 +63,12 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	}
 	look, cancel = context.WithTimeout(ctx, sweepTime)
 	defer cancel()
-	for shard := range s.log.Shards() {
-		if err := s.look(look, shard); err != nil {
-			slog.DebugContext(ctx, "sweep: look at a log", "shard", shard, "error", err)
+	for range s.log.Shards() {
+		if err := s.look(look, s.next); err != nil {
+			slog.DebugContext(ctx, "sweep: look at a log", "shard", s.next, "error", err)
 			return
 		}
+		s.next = (s.next + 1) % s.log.Shards()
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 
 // Source is what the counter needs of the ledger.
 type Source interface {
-	// Floor returns a shard's floor and watermark. New log ids must be above
+	// Settled returns a shard's floor and watermark, after a drain that is under
+	// way: it may hold entries that Redis has lost since. New log ids must be above
 	// the floor; floor >= watermark.
-	Floor(ctx context.Context, shard int) (floor, watermark like.Version, err error)
+	Settled(ctx context.Context, shard int) (floor, watermark like.Version, err error)
 	// Counts reads the counts of items and whether users[i] likes items[i]
 	// ("" = nobody asks), order kept, zero for items that it does not know.
 	Counts(ctx context.Context, items, users []string) ([]like.Reading, error)

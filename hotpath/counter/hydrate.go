@@ -17,6 +17,7 @@ type loan struct {
 	shard   int
 	item    string
 	gen     string // the shard's generation when the lease was given
+	size    int64  // likers, as the ledger counts them
 	n       int    // likers loaded; giveBack: install nothing
 	waiting []errand
 }
@@ -108,7 +109,7 @@ func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 	}
 	var small []*loan
 	for i, l := range loans {
-		if sizes[i].Count < bigItem {
+		if l.size = sizes[i].Count; l.size < bigItem {
 			small = append(small, l)
 			continue
 		}
@@ -126,8 +127,26 @@ func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 			w.later(l.waiting)
 		}
 	}
-	if len(small) > 0 {
-		w.finish(ctx, small, w.copy(ctx, small))
+	w.inGroups(small)
+}
+
+// groupLikers is how many likers are loaded together.
+const groupLikers = 50_000
+
+// inGroups loads small items, group by group, each with time of its own and
+// installed as soon as it is there: whatever is asked for at once, every group is
+// progress. Leases that run out meanwhile are asked for again.
+func (w *warmer) inGroups(loans []*loan) {
+	for len(loans) > 0 {
+		n, likers := 0, int64(0)
+		for n < len(loans) && (n == 0 || likers+loans[n].size <= groupLikers) {
+			likers += loans[n].size
+			n++
+		}
+		ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
+		w.finish(ctx, loans[:n], w.copy(ctx, loans[:n]))
+		cancel()
+		loans = loans[n:]
 	}
 }
 

@@ -54,9 +54,8 @@ func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
 
 func itemOf(id string, reply []any) Item {
 	item := Item{ID: id}
-	item.Count, _ = reply[0].(string)
+	item.Count, item.Resident = reply[0].(string)
 	item.Size, _ = reply[1].(int64)
-	item.Resident = item.Count != ""
 	users, listed := reply[2].([]any)
 	for _, u := range users {
 		if s, ok := u.(string); ok {
@@ -117,7 +116,7 @@ func (p *Pin) Mend(ctx context.Context, fix Fix, pair Pair) (Mended, error) {
 		}
 		reply, err := mendScript.run(ctx, p.l.rdb,
 			[]string{p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
-			string(fix), p.text, pair.Item, pair.User, p.read.Next().String()).StringSlice()
+			string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()).StringSlice()
 		switch {
 		case err != nil:
 			return Mended{}, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, unavailable(err))

@@ -43,7 +43,7 @@ func TestTrimKeepsWhatAPinNeedsAndTailTellsTheLastId(t *testing.T) {
 		r := newRig(t, addr, Options{})
 		first := r.do("post", "u1", like.Liked)
 		shard := first.Receipt.Shard
-		pin, err := r.log.Pin(t.Context(), shard)
+		pin, err := r.log.Pin(t.Context(), shard, []string{"post"})
 		ok(t, err)
 		equal(t, "pinned at", pin.At, first.Receipt.Version)
 		second := r.do("post", "u2", like.Liked)

@@ -25,9 +25,13 @@ const PinTime = 30 * time.Second
 // Pair is a user and an item.
 type Pair struct{ Item, User string }
 
-// Pin holds a shard's log back from being trimmed beyond At, and with it the
-// proof of what live traffic has changed since. While it lives a reconciler may
-// look at items and mend them. It is not safe for concurrent use.
+// Pin holds a shard's log back from being trimmed, and with it the proof of what
+// live traffic has changed since At. While it lives a reconciler may look at the
+// items that it is for and mend them. It is not safe for concurrent use.
+//
+// Keep reads what has come since and remembers what of it concerns the items;
+// then the log may be trimmed up to there, so a pin that is kept never holds back
+// more than the traffic between two calls.
 type Pin struct {
 	// At is the last version before the pin.
 	At like.Version
@@ -35,13 +39,19 @@ type Pin struct {
 	l     *Log
 	shard int
 	k     *keys
-	text  string // what the pin's key holds
-	read  like.Version
+	items map[string]struct{} // that it is for
+	token string
+	held  like.Version      // entries after it are still in the log
+	read  like.Version      // entries up to it have been read
 	named map[Pair]struct{} // by entries in (At, read]; without a user: the item is
 }
 
-// Pin pins a shard's log. Errors: ErrClosed, like.ErrUnavailable.
-func (l *Log) Pin(ctx context.Context, shard int) (*Pin, error) {
+// text is what the pin's key holds.
+func (p *Pin) text() string { return p.held.String() + " " + p.token }
+
+// Pin pins a shard's log for the sake of items. Errors: ErrClosed,
+// like.ErrUnavailable.
+func (l *Log) Pin(ctx context.Context, shard int, items []string) (*Pin, error) {
 	k, token := &l.keys[shard], rand.Text()
 	last, err := pinScript.run(ctx, l.rdb, []string{k.meta, k.log, k.pin},
 		len(l.keys), token, PinTime.Milliseconds()).Text()
@@ -55,7 +65,14 @@ func (l *Log) Pin(ctx context.Context, shard int) (*Pin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pin the log of shard %d: %w", shard, err)
 	}
-	return &Pin{At: at, l: l, shard: shard, k: k, text: last + " " + token, read: at, named: map[Pair]struct{}{}}, nil
+	p := &Pin{
+		At: at, l: l, shard: shard, k: k, token: token, held: at, read: at,
+		items: make(map[string]struct{}, len(items)), named: map[Pair]struct{}{},
+	}
+	for _, item := range items {
+		p.items[item] = struct{}{}
+	}
+	return p, nil
 }
 
 // Pending reports whether entries in (watermark, At] wait for a drain.
@@ -67,32 +84,40 @@ func (p *Pin) Pending(ctx context.Context, watermark like.Version) (bool, error)
 	return len(first) > 0 && first[0].Version <= p.At, err
 }
 
-// Keep gives the pin a whole PinTime again. Errors: ErrUnpinned.
+// Keep reads the log on, moves the pin there, and gives it a whole PinTime again.
+// Errors: ErrUnpinned.
 func (p *Pin) Keep(ctx context.Context) error {
-	if held, err := p.held(ctx); err != nil || !held {
-		return errors.Join(err, fmt.Errorf("shard %d: %w", p.shard, ErrUnpinned))
+	if err := p.readOn(ctx); err != nil {
+		return err
 	}
-	return p.l.rdb.PExpire(ctx, p.k.pin, PinTime).Err()
-}
-
-func (p *Pin) held(ctx context.Context) (bool, error) {
-	text, err := p.l.rdb.Get(ctx, p.k.pin).Result()
-	if errors.Is(err, redis.Nil) {
-		return false, nil
+	before := p.text()
+	moved := *p
+	moved.held = p.read
+	kept, err := keepScript.run(ctx, p.l.rdb, []string{p.k.pin}, before, moved.text(), PinTime.Milliseconds()).Int()
+	switch {
+	case err != nil:
+		return fmt.Errorf("keep the pin of shard %d: %w", p.shard, unavailable(err))
+	case kept == 0:
+		return fmt.Errorf("shard %d: %w", p.shard, ErrUnpinned)
 	}
-	return text == p.text, err
+	p.held = moved.held
+	return nil
 }
 
 // Release lets the log be trimmed again. A pin that nobody releases ends by
 // itself; one that somebody else holds by now is left alone.
 func (p *Pin) Release(ctx context.Context) error {
-	if held, err := p.held(ctx); err != nil || !held {
-		return err
+	text, err := p.l.rdb.Get(ctx, p.k.pin).Result()
+	if errors.Is(err, redis.Nil) || err == nil && text != p.text() {
+		return nil
 	}
-	return p.l.rdb.Del(ctx, p.k.pin).Err()
+	if err == nil {
+		err = p.l.rdb.Del(ctx, p.k.pin).Err()
+	}
+	return err
 }
 
-// Named reports for each pair whether an entry after the pin names it; a pair
+// Named reports for each pair of the pin's items whether an entry after the pin names it; a pair
 // without a user asks for any of the item. It reads the log up to its present
 // end first.
 func (p *Pin) Named(ctx context.Context, pairs []Pair) ([]bool, error) {
@@ -114,8 +139,10 @@ func (p *Pin) readOn(ctx context.Context) error {
 		}
 		for _, e := range entries {
 			for _, ch := range e.Changes {
-				p.named[Pair{ch.Item, ch.User}] = struct{}{}
-				p.named[Pair{Item: ch.Item}] = struct{}{}
+				if _, mine := p.items[ch.Item]; mine {
+					p.named[Pair{ch.Item, ch.User}] = struct{}{}
+					p.named[Pair{Item: ch.Item}] = struct{}{}
+				}
 			}
 			p.read = e.Version
 		}

@@ -34,6 +34,7 @@ var (
 	trimScript    = newScript(scripts.Trim)
 	undoScript    = newScript(scripts.Undo)
 	pinScript     = newScript(scripts.Pin)
+	keepScript    = newScript(scripts.Keep)
 	snapScript    = newScript(scripts.Snapshot)
 	mendScript    = newScript(scripts.Mend)
 )

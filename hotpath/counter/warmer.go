@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"plusone/hotpath/like"
@@ -49,7 +50,7 @@ type warmer struct {
 	bigItems sync.Map      // items that load by themselves
 	loads    sync.WaitGroup
 
-	warned time.Time // when the last failure was logged; failures come in crowds
+	warned atomic.Int64 // unix time of the last failure that was logged; failures come in crowds
 }
 
 func newWarmer(c *Counter) *warmer {
@@ -132,8 +133,7 @@ func (w *warmer) end(errands []errand, err error) {
 
 // warn logs a failure, at most one a second.
 func (w *warmer) warn(err error) {
-	if now := time.Now(); now.Sub(w.warned) > time.Second {
-		w.warned = now
+	if now := time.Now().Unix(); w.warned.Swap(now) != now {
 		slog.Warn("counter: ops that need the ledger fail", "err", err)
 	}
 }

@@ -140,6 +140,17 @@ func (l *Ledger) Floor(ctx context.Context, shard int) (floor, watermark like.Ve
 	return floor, watermark, failed("read a floor", err)
 }
 
+// Settled is Floor after the drain that may be under way: one that has read
+// entries which Redis has lost since will still commit them.
+func (l *Ledger) Settled(ctx context.Context, shard int) (floor, watermark like.Version, err error) {
+	if _, _, err := l.Floor(ctx, shard); err != nil { // makes the row
+		return 0, 0, err
+	}
+	err = l.pool.QueryRow(ctx, `SELECT floor, version FROM watermarks WHERE shard = $1 FOR SHARE`,
+		shard).Scan(&floor, &watermark)
+	return floor, watermark, failed("wait for a drain", err)
+}
+
 // Watermarks returns the watermark of every shard. Errors: like.ErrUnavailable.
 func (l *Ledger) Watermarks(ctx context.Context) (map[int]like.Version, error) {
 	rows, err := l.pool.Query(ctx, `SELECT shard, version FROM watermarks`)

@@ -74,10 +74,10 @@ type LikedRow struct {
 	Version    like.Version
 }
 
-// Pairs returns the liked rows of items.
-func (l *Ledger) Pairs(ctx context.Context, items []string) ([]LikedRow, error) {
+// Pairs returns the liked rows of items, at most limit.
+func (l *Ledger) Pairs(ctx context.Context, items []string, limit int) ([]LikedRow, error) {
 	rows, err := l.pool.Query(ctx, `
-		SELECT item_id, user_id, version FROM likes WHERE item_id = ANY ($1) AND liked`, items)
+		SELECT item_id, user_id, version FROM likes WHERE item_id = ANY ($1) AND liked LIMIT $2`, items, limit)
 	if err != nil {
 		return nil, failed("read pairs", err)
 	}
