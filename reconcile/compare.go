@@ -70,7 +70,7 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 
 // smallRows is how many rows the ledger may have of items that are compared
 // together. A set that was lost looks small in Redis, whatever it was.
-const smallRows = 4 * lookItems * counter.ListMost
+const smallRows = 2 * lookItems * counter.ListMost
 
 var errLarge = errors.New("the ledger has too many rows for one comparison")
 

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	// batchTime bounds one transaction, 4096 refused rows included.
+	// batchTime bounds one transaction.
 	batchTime = 30 * time.Second
 	// beginTime bounds its beginning, which waits for no lock: a Postgres that is
 	// silent must not keep doorbells busy for long.
@@ -42,18 +42,19 @@ var ErrUnfinished = errors.New("there is more to drain")
 //	                             trimmed by the next drain or sweep
 //	trim                         nothing to do
 type Drainer struct {
-	log     *counter.Log
-	ledger  *ledger.Ledger
-	window  time.Duration
-	metrics drainMetrics
-	sizes   sync.Map // shard → changes that its next batch takes, where that is not batchRows
+	log      *counter.Log
+	ledger   *ledger.Ledger
+	window   time.Duration
+	metrics  drainMetrics
+	patience time.Duration // that one transaction may take
+	sizes    sync.Map      // shard → changes that its next batch takes, where that is not batchRows
 }
 
 // NewDrainer returns a Drainer that folds what it moves into notifications of
 // window each, or into none when window is 0. It registers plusone_drained_… and
 // plusone_dead_letters_total.
 func NewDrainer(log *counter.Log, l *ledger.Ledger, window time.Duration, reg prometheus.Registerer) *Drainer {
-	return &Drainer{log: log, ledger: l, window: window, metrics: newDrainMetrics(reg)}
+	return &Drainer{log: log, ledger: l, window: window, patience: batchTime, metrics: newDrainMetrics(reg)}
 }
 
 // Drain moves what the shard's log has above the watermark, in batches, up to
@@ -162,7 +163,7 @@ type batch struct {
 // run moves one batch, none when the log ends at the watermark, and returns the
 // version up to which the ledger has the log.
 func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
-	ctx, cancel := context.WithTimeout(ctx, batchTime)
+	ctx, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
 	defer b.metrics.took(time.Now())
 	if err := b.begin(ctx); err != nil {

@@ -1,10 +1,12 @@
 package tasks_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -229,4 +231,53 @@ func TestAnErrorThatIsNotTheDatasBlamesNobody(t *testing.T) {
 	if n := w.number(`SELECT count(*) FROM dead_letters`); n != 0 {
 		t.Fatalf("%d dead letters", n)
 	}
+}
+
+func TestARefusedRowOfADamagedItemHoldsNothingUp(t *testing.T) {
+	for name, damage := range map[string][]any{
+		"a count that is no number": {"HSET", "p1:{1}:counts", itemIn(1), "abc"},
+		"a set of another type":     {"SET", "p1:{1}:likers:" + itemIn(1), "stray"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorks(t)
+			item := itemIn(1)
+			w.exec(`ALTER TABLE likes ADD CONSTRAINT no CHECK (user_id <> 'bad')`)
+			w.want(item, like.Liked, "bad", "good")
+			check(t, w.rdb.Do(t.Context(), damage...).Err())
+			check(t, w.drainer.Drain(t.Context(), 1))
+			if n := w.number(`SELECT count(*) FROM likes WHERE user_id = 'good'`); n != 1 {
+				t.Error("the good row was held up")
+			}
+			if n := w.number(`SELECT count(*) FROM dead_letters WHERE user_id = 'bad'`); n != 1 {
+				t.Errorf("%d dead letters", n)
+			}
+		})
+	}
+}
+
+// A batch that its time does not suffice for is tried again in smaller parts.
+func TestABatchThatDoesNotEndInTimeIsMadeSmaller(t *testing.T) {
+	w := newWorks(t)
+	for i := range 40 {
+		w.want(itemIn(1), like.Liked, fmt.Sprintf("u%d", i))
+	}
+	tx, err := w.pool.Begin(t.Context()) // holds the batch up
+	check(t, err)
+	_, err = tx.Exec(t.Context(), `LOCK TABLE likes IN ACCESS EXCLUSIVE MODE`)
+	check(t, err)
+	w.drainer.SetPatience(200 * time.Millisecond)
+	err = w.drainer.Drain(t.Context(), 1)
+	check(t, tx.Rollback(t.Context()))
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("drain: %v", err)
+	}
+	if n := w.drainer.Size(1); n != 512 {
+		t.Errorf("the next batch takes %d changes", n)
+	}
+	w.drainer.SetPatience(time.Minute)
+	w.drainAll()
+	if n := w.drainer.Size(1); n != 1024 {
+		t.Errorf("after a success the next one takes %d", n)
+	}
+	w.agree(itemIn(1))
 }

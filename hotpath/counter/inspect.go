@@ -6,7 +6,7 @@ import (
 )
 
 // ListMost is the largest set that Look lists; larger ones are read in pages.
-const ListMost = 512
+const ListMost = 256
 
 // Item is what Redis holds of an item at one moment.
 type Item struct {
