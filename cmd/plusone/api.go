@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"time"
 
 	"plusone/cmd/internal/settings"
 	"plusone/hotpath/api"
@@ -76,6 +77,11 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	if err != nil {
 		return err
 	}
+	ready, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	if err := likes.Ready(ready); err != nil {
+		p.log.WarnContext(ctx, "the first likes will have to wait for the stores", "error", err)
+	}
 	server, err := api.New(api.Options{
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
 		Identity: identity, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
@@ -103,6 +109,9 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	})
 	return nil
 }
+
+// readyTime bounds the look at Redis and the ledger before the first op.
+const readyTime = 5 * time.Second
 
 // untilAsked waits until ctx ends and then lets end finish within endTime.
 func untilAsked(ctx context.Context, end func(context.Context) error) error {

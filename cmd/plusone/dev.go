@@ -23,7 +23,7 @@ import (
 )
 
 type devCmd struct {
-	Data string `help:"Directory for everything that is kept." default:".plusone" placeholder:"DIR"`
+	Data string `help:"Directory for everything that is kept (default: ${default})." default:".plusone" placeholder:"DIR"`
 	Yes  bool   `help:"Agree to the download of Postgres when it is not installed."`
 
 	PostgresMirror string `help:"Maven repository to download Postgres from, instead of Maven Central." placeholder:"URL"`
@@ -68,16 +68,17 @@ func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err e
 }
 
 func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, out io.Writer) error {
-	inside, err := listenNear(devInternalListen, c.InternalListen, func() (net.Listener, error) { return listenInside(c.Internal) })
+	inside, err := listenNear(out, devInternalListen, c.InternalListen, func() (net.Listener, error) { return listenInside(c.Internal) })
 	if err != nil {
 		return err
 	}
-	public, err := listenNear(devListen, c.Listen, func() (net.Listener, error) { return listen("listen", c.Listen) })
+	public, err := listenNear(out, devListen, c.Listen, func() (net.Listener, error) { return listen("listen", c.Listen) })
 	if err != nil {
 		return errors.Join(err, inside.Close())
 	}
 	hash := sha256.Sum256([]byte(box.ServerKey))
 	c.ServerKeys = append(c.ServerKeys, "dev=sha256:"+hex.EncodeToString(hash[:]))
+	p.add("private servers", box.Watch)
 	err = p.addWorker(c.workerSettings)
 	if err == nil {
 		p.addReconciler(c.Reconcile)
@@ -111,10 +112,14 @@ func migrateSandbox(ctx context.Context, url string) error {
 
 // listenNear opens a listener; when the preferred address is wanted and taken,
 // it takes a free port beside it.
-func listenNear(preferred, wanted string, open func() (net.Listener, error)) (net.Listener, error) {
+func listenNear(out io.Writer, preferred, wanted string, open func() (net.Listener, error)) (net.Listener, error) {
 	l, err := open()
-	if wanted == preferred && errors.Is(err, syscall.EADDRINUSE) {
-		return net.Listen("tcp4", "127.0.0.1:0")
+	if wanted != preferred || !errors.Is(err, syscall.EADDRINUSE) {
+		return l, err
+	}
+	l, err = net.Listen("tcp4", "127.0.0.1:0")
+	if err == nil {
+		_, err = fmt.Fprintf(out, "\n  %s is taken, using %s instead.\n", preferred, l.Addr())
 	}
 	return l, err
 }

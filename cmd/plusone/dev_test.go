@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"io"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,12 +145,26 @@ func TestAPreferredPortThatIsTakenIsLeftAlone(t *testing.T) {
 	addr := taken.Addr().String()
 	open := func() (net.Listener, error) { return listen("listen", addr) }
 
-	l, err := listenNear(addr, addr, open)
+	l, err := listenNear(io.Discard, addr, addr, open)
 	if err != nil {
 		t.Fatal(err)
 	}
 	_ = l.Close()
-	if _, err := listenNear("127.0.0.1:8080", addr, open); err == nil || !strings.Contains(err.Error(), "--listen") {
+	if _, err := listenNear(io.Discard, "127.0.0.1:8080", addr, open); err == nil || !strings.Contains(err.Error(), "--listen") {
 		t.Errorf("an address that was asked for and is taken: %v", err)
+	}
+}
+
+func TestDevEndsWhenOneOfItsServersHasEnded(t *testing.T) {
+	t.Parallel()
+	privatetest.Redis(t)
+	privatetest.Postgres(t)
+	p := start(t, "dev", "--data", filepath.Join(t.TempDir(), "data"), "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0")
+	pid, err := strconv.Atoi(p.find(t, `redis-server, appendfsync always \(pid (\d+)\)`))
+	must(t, err)
+	p.find(t, devURL)
+	must(t, syscall.Kill(pid, syscall.SIGKILL))
+	if code := p.end(t, 0); code != exitFailed || !strings.Contains(p.said(), "the private Redis has ended") {
+		t.Errorf("dev ends with %d", code)
 	}
 }

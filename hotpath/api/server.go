@@ -109,6 +109,7 @@ func New(o Options) (*Server, error) {
 	s.http = &fasthttp.Server{
 		Handler:            s.handle,
 		ErrorHandler:       s.malformed,
+		HeaderReceived:     lastIfChunked,
 		Logger:             silence{},
 		ReadTimeout:        o.ReadTimeout,
 		WriteTimeout:       o.WriteTimeout,
@@ -124,6 +125,16 @@ func New(o Options) (*Server, error) {
 		CloseOnShutdown:              true,
 	}
 	return s, nil
+}
+
+// lastIfChunked closes the connection after a chunked request: a Content-Length
+// beside it is hidden from us, and whoever stands in front may have believed that
+// one and see another request in what follows.
+func lastIfChunked(h *fasthttp.RequestHeader) (sameLimits fasthttp.RequestConfig) {
+	if h.ContentLength() == -1 {
+		h.SetConnectionClose()
+	}
+	return sameLimits
 }
 
 // Serve answers the connections of ln, which it closes, until Shutdown.

@@ -16,9 +16,35 @@ type call struct {
 	slots    []slot
 	waiting  []*slot // those that can start
 	deadline time.Time
-	left     atomic.Int32
+	left     atomic.Int32 // slots that are not settled
 	done     chan struct{}
+
+	// A caller that leaves says so, then looks whether anything is out;
+	// the lane counts a slot as out, then looks whether the caller has left. So
+	// either the caller knows that something may be applied, or nothing will be.
+	gone atomic.Bool
+	out  atomic.Int32 // slots that are with Redis, or were and got no answer that says "not applied"
 }
+
+// leave ends a call whose caller waits no longer, and reports whether none of
+// its ops was applied or will be.
+func (c *call) leave() (untouched bool) {
+	c.gone.Store(true)
+	return c.out.Load() == 0 && int(c.left.Load()) == len(c.slots)
+}
+
+// goOut says that a slot is about to be sent; false means that it must not be.
+func (s *slot) goOut() bool {
+	s.call.out.Add(1)
+	if s.call.gone.Load() {
+		s.call.out.Add(-1)
+		return false
+	}
+	return true
+}
+
+// comeBack says that Redis has answered and not applied the slot.
+func (s *slot) comeBack() { s.call.out.Add(-1) }
 
 // slot is one op on its way. It is owned by the queue, the lane or the warmer,
 // by one at a time, and is settled exactly once.

@@ -115,9 +115,9 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 }
 
 // Apply applies ops, those on one pair in their order, and fills results, one per
-// op; results[i].Err tells of op i. The ids must have passed like.CheckItem and like.CheckUser. An
-// error of Apply itself means that ctx ended first: ops whose result is missing
-// have Err set to like.ErrUnknown.
+// op; results[i].Err tells of op i. The ids must have passed like.CheckItem and
+// like.CheckUser. An error of Apply itself means that ctx ended first: it wraps
+// like.ErrUnavailable when nothing was applied, else like.ErrUnknown.
 func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
 	if len(ops) != len(results) {
 		panic("counter: one result per op")
@@ -138,12 +138,18 @@ func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Resul
 		return nil
 	case <-ctx.Done():
 		err := fmt.Errorf("%w: %w", like.ErrUnknown, ctx.Err())
+		if call.leave() {
+			err = fmt.Errorf("%w: what the op needs was not there in time", like.ErrUnavailable)
+		}
 		for i := range results {
 			results[i] = like.Result{Err: err}
 		}
 		return err
 	}
 }
+
+// Ready looks at the Redis server, so that the first op need not. A failure is no loss: they will try again.
+func (c *Counter) Ready(ctx context.Context) error { return c.verify(ctx) }
 
 // Close refuses new ops, answers those that wait, and ends within ctx.
 func (c *Counter) Close(ctx context.Context) error {

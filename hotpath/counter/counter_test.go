@@ -332,14 +332,36 @@ func TestAFullLogRefusesUntilItIsDrained(t *testing.T) {
 	equal(t, "count", r.do("post", "later", like.Liked).Count, int64(len(r.book.likers["post"]))+1)
 }
 
-func TestACallerWhoLeavesLearnsThatTheOutcomeIsUnknown(t *testing.T) {
+func TestACallerWhoLeavesIsToldTheTruth(t *testing.T) {
 	r := realRig(t, Options{})
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	res := make([]like.Result, 1)
-	err := r.Apply(ctx, []like.Op{{Item: "post", User: "ann", Want: like.Liked}}, res)
-	if err != nil { // the answer may have been faster
-		equal(t, "unknown", errors.Is(res[0].Err, like.ErrUnknown), true)
+	k := keysOf(ShardOf("post", 4))
+	told := map[string]error{}
+	for i := range 600 {
+		user := fmt.Sprintf("u%d", i)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i%60)*10*time.Microsecond)
+		res := make([]like.Result, 1)
+		_ = r.Apply(ctx, []like.Op{{Item: "post", User: user, Want: like.Liked}}, res)
+		cancel()
+		told[user] = res[0].Err
+	}
+	r.do("post", "last", like.Liked) // the queue is done with all before
+	kinds := map[string]int{}
+	for user, err := range told {
+		applied := r.rdb.SIsMember(t.Context(), k.likers+"post", user).Val()
+		switch {
+		case err == nil:
+			kinds["applied"]++
+			equal(t, user+" was told that it is applied", applied, true)
+		case errors.Is(err, like.ErrUnknown):
+			kinds["unknown"]++
+		default:
+			kinds["not applied"]++
+			equal(t, user+" was told that it is not applied", applied, false)
+		}
+	}
+	t.Log(kinds)
+	if len(kinds) < 2 {
+		t.Error("all callers were told the same")
 	}
 }
 

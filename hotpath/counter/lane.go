@@ -72,6 +72,10 @@ func (c *Counter) group(slots []*slot) []*batch {
 			s.fail(fmt.Errorf("%w: the op waited too long", like.ErrBusy))
 			continue
 		}
+		if !s.goOut() {
+			s.fail(fmt.Errorf("%w: nobody waits for the op any more", like.ErrBusy))
+			continue
+		}
 		b := open[s.shard]
 		if b == nil || b.ops == maxScript {
 			b = newBatch(s.shard, &c.keys[s.shard])

@@ -153,8 +153,9 @@ func (w *warmer) later(errands []errand) {
 	})
 }
 
-// again hands an op to the warmer.
+// again hands an op to the warmer that Redis has not applied.
 func (c *Counter) again(e errand, s *slot) {
+	s.comeBack()
 	e.slot = s
 	c.errand(e)
 }

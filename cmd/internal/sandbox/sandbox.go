@@ -150,6 +150,22 @@ func secret(path string) (string, error) {
 	return text, nil
 }
 
+// Watch waits until ctx ends, or tells which server has ended by itself.
+func (s *Sandbox) Watch(ctx context.Context) error {
+	var redisEnded <-chan struct{} // never, when it is in memory
+	if s.redis != nil {
+		redisEnded = s.redis.Ended()
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-redisEnded:
+		return fmt.Errorf("the private Redis has ended; its log is in %s", filepath.Join(s.Dir, "redis"))
+	case <-s.postgres.Ended():
+		return fmt.Errorf("the private Postgres has ended; its log is in %s", filepath.Join(s.Dir, "postgres"))
+	}
+}
+
 // Close stops what Open started, and nothing else, and frees the directory.
 // Servers that do not end before ctx does are killed.
 func (s *Sandbox) Close(ctx context.Context) error {

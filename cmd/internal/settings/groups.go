@@ -42,12 +42,12 @@ func missing(flag, value string) []string {
 // Tuning is what holds wherever the stores are.
 type Tuning struct {
 	Shards Shards `help:"Number of shards, a power of two up to 4096. It is set once; plusone migrate shards changes it." default:"16"`
-	Unsafe bool   `help:"Run on a Redis that may evict or lose likes, which is refused otherwise."`
+	Unsafe bool   `help:"Run on a Redis that may evict likes (maxmemory-policy other than noeviction), which is refused otherwise."`
 }
 
 // HTTP bounds the public listener.
 type HTTP struct {
-	Listen       string        `help:"Address of the public listener." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	Listen       string        `help:"Address of the public listener (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	MaxConns     int           `help:"Connections that may be open at a time." default:"16384"`
 	MaxInFlight  int           `help:"Requests that may be under way at a time." default:"4096"`
 	MaxBody      int           `help:"Bytes that a request's body may have." default:"1048576"`
@@ -61,7 +61,7 @@ type HTTP struct {
 // where they are used.
 type Auth struct {
 	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
-	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID is believed." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
+	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID is believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
 	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
 	JWTPublicKeyFile string         `name:"jwt-public-key-file" help:"File with an Ed25519 public key (PEM)." placeholder:"FILE"`
@@ -84,7 +84,7 @@ type Notify struct {
 	WebhookURLs         []string        `name:"webhook-url" help:"Address that is told of changes; more than one may be given." placeholder:"URL"`
 	WebhookSecrets      []string        `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64. With two, each message has two signatures, for a change of secrets." placeholder:"whsec_…"`
 	WebhookWindow       time.Duration   `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
-	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
+	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt (default: ${default})." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
 	WebhookTimeout      time.Duration   `name:"webhook-timeout" help:"Time for a receiver to answer." default:"10s"`
 	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
 	WebhookConcurrency  int             `name:"webhook-concurrency" help:"Notifications that are sent at once, at most half of --worker-concurrency." default:"8"`
@@ -106,6 +106,6 @@ type Reconcile struct {
 
 // Internal is the internal listener.
 type Internal struct {
-	InternalListen      string `name:"internal-listen" help:"Address of the internal listener: health, metrics, tasks, profiles." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	InternalListen      string `name:"internal-listen" help:"Address of the internal listener: health, metrics, tasks, profiles (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
 	InternalAllowRemote bool   `name:"internal-allow-remote" help:"Let the internal listener, which asks nobody who they are, listen beyond this machine."`
 }

@@ -116,7 +116,7 @@ func (o *outside) load(ctx *kong.Context) error {
 	}
 	f, err := os.Open(o.path)
 	if err != nil {
-		return err
+		return fmt.Errorf("--%s: %w", configFlag, err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	return o.decode(f)

@@ -16,6 +16,7 @@ import (
 type Redis struct {
 	client *redis.Client
 	opts   *redis.Options
+	evicts bool // it may drop likes when its memory is full
 }
 
 // OpenRedis connects and checks that Redis keeps what it is given: any
@@ -52,14 +53,13 @@ func (r *Redis) check(ctx context.Context, allowUnsafe bool) error {
 	if err := r.client.Ping(ctx).Err(); err != nil {
 		return fmt.Errorf("reach Redis at %s (is it running? is --redis-url right?): %w", r.opts.Addr, err)
 	}
-	if allowUnsafe {
-		return nil
-	}
 	memory, err := r.info(ctx, "memory")
-	if err != nil {
+	if err != nil && !allowUnsafe {
 		return fmt.Errorf("ask Redis at %s for its maxmemory-policy (--unsafe goes on without): %w", r.opts.Addr, err)
 	}
-	if p := memory["maxmemory_policy"]; p != "noeviction" {
+	p := memory["maxmemory_policy"]
+	r.evicts = p != "" && p != "noeviction"
+	if p != "noeviction" && !allowUnsafe {
 		return fmt.Errorf("%w: Redis at %s has maxmemory-policy %q and may drop likes when its memory is full; "+
 			"run CONFIG SET maxmemory-policy noeviction there, or start with --unsafe", ErrUnsafe, r.opts.Addr, p)
 	}
@@ -109,6 +109,9 @@ func cloneTLS(c *tls.Config) *tls.Config {
 func (r *Redis) Promise(ctx context.Context) (string, error) {
 	if err := r.client.Ping(ctx).Err(); err != nil {
 		return "", err
+	}
+	if r.evicts {
+		return "UNSAFE: its maxmemory-policy lets it drop likes when its memory is full", nil
 	}
 	persistence, _ := r.info(ctx, "persistence") // it may be no real Redis, or not let us ask
 	switch persistence["aof_enabled"] {

@@ -82,6 +82,9 @@ func (p *Postgres) urlOf(database string) string {
 // Program is the path of the postgres that runs.
 func (p *Postgres) Program() string { return p.bins.postgres }
 
+// Ended is closed when the server has ended, by whatever cause.
+func (p *Postgres) Ended() <-chan struct{} { return p.proc.done }
+
 // Pid is the process id of the postmaster.
 func (p *Postgres) Pid() int { return p.proc.cmd.Process.Pid }
 

@@ -111,6 +111,9 @@ func onFreePort(start func(port int) error) error {
 // URL is what clients connect to.
 func (r *Redis) URL() string { return "redis://" + address(r.port) + "/0" }
 
+// Ended is closed when the server has ended, by whatever cause.
+func (r *Redis) Ended() <-chan struct{} { return r.proc.done }
+
 // Pid is the server's process id.
 func (r *Redis) Pid() int { return r.proc.cmd.Process.Pid }
 
