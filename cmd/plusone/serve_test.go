@@ -137,7 +137,10 @@ func TestSettingsThatOnlyAPartUnderstandsAreUsageErrors(t *testing.T) {
 		{"--webhook-url=http://a.example"},
 		{"--internal-listen=0.0.0.0:0"},
 		{"--webhook-ladder=2m,1m", "--webhook-url=http://a.example"},
-		{"--worker-concurrency=0"},
+		{"--worker-concurrency=1"},
+		{"--op-timeout=-1s"},
+		{"--max-pending=0"},
+		{"--reconcile-every=0s"},
 	} {
 		p := start(t, args("serve", stores, ports, wrong)...)
 		if code := p.end(t, 0); code != exitUsage {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/goccy/go-yaml"
@@ -33,7 +34,29 @@ func Parse(grammar any, args []string, env func(string) string, options ...kong.
 	if err != nil {
 		return nil, fmt.Errorf("command line grammar: %w", err)
 	}
-	return parser.Parse(args)
+	command, err := parser.Parse(args)
+	if err != nil {
+		return nil, err
+	}
+	return command, positive(command)
+}
+
+// positive refuses numbers and times that are zero or less: every one of our
+// settings is a bound, a rate or a pause.
+func positive(command *kong.Context) error {
+	for _, f := range command.Flags() {
+		bad := false
+		switch v := f.Target.Interface().(type) {
+		case int:
+			bad = v <= 0
+		case time.Duration:
+			bad = v <= 0
+		}
+		if bad {
+			return fmt.Errorf("--%s must be above 0", f.Name)
+		}
+	}
+	return nil
 }
 
 // describe adds the variable's name to a flag's help.
