@@ -17,6 +17,9 @@ import (
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	c := &call{http: ctx, route: noRoute}
 	c.id = s.ids.of(&ctx.Request.Header)
+	if s.leaving.Load() {
+		ctx.SetConnectionClose()
+	}
 	if err := s.serve(c); err != nil {
 		s.refuse(c, err)
 	}

@@ -85,6 +85,7 @@ type Server struct {
 	lastWarning atomic.Int64 // unix seconds; see report
 	ids         *ids
 	conns       *connections
+	leaving     atomic.Bool // each answer is its connection's last
 	closing     atomic.Bool
 	http        *fasthttp.Server
 }
@@ -150,10 +151,18 @@ func (s *Server) Serve(ln net.Listener) error {
 // its first request when the server is closing.
 const unusedGrace = 500 * time.Millisecond
 
-// Shutdown stops accepting, answers every request that has been accepted, with
-// Connection: close, and returns when all connections are gone. When ctx is over
-// first, the remaining ones are cut and its error is returned.
+// leaveTime is how long clients that keep their connections busy have to be told
+// that they end, before idle ones are closed: a connection that is closed while
+// its next request is on the way costs the client an error.
+const leaveTime = 300 * time.Millisecond
+
+// Shutdown tells clients with their next answer that their connection ends, then
+// stops accepting, answers every request that has been accepted, and returns
+// when all connections are gone. When ctx is over first, the remaining ones are
+// cut and its error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.leaving.Store(true)
+	s.letLeave(ctx)
 	s.closing.Store(true)
 	unused := time.AfterFunc(unusedGrace, s.conns.closeUnused)
 	defer unused.Stop()
@@ -162,6 +171,21 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return fmt.Errorf("api: shut down: %w", err)
 	}
 	return nil
+}
+
+// letLeave waits for leaveTime, or until no connection is open.
+func (s *Server) letLeave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, leaveTime)
+	defer cancel()
+	look := time.NewTicker(leaveTime / 20)
+	defer look.Stop()
+	for s.conns.count() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-look.C:
+		}
+	}
 }
 
 // silence drops fasthttp's own log lines, one for each malformed request, which

@@ -7,6 +7,10 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -111,5 +115,40 @@ func TestServeAfterShutdownEndsAtOnce(t *testing.T) {
 	must(t, s.Serve(ln))
 	if _, err := net.Dial("tcp", ln.Addr().String()); err == nil {
 		t.Error("the listener is still open")
+	}
+}
+
+func TestBusyClientsLeaveWithoutAnError(t *testing.T) {
+	s := start(t, nil)
+	var clients sync.WaitGroup
+	var cut atomic.Int32
+	for range 20 {
+		clients.Go(func() {
+			c := s.dial(t)
+			r := bufio.NewReader(c)
+			for {
+				if _, err := io.WriteString(c, request("GET", "/v1/items/a", "")); err != nil {
+					cut.Add(1)
+					return
+				}
+				resp, err := http.ReadResponse(r, nil)
+				if err != nil {
+					cut.Add(1)
+					return
+				}
+				_, _ = io.Copy(io.Discard, resp.Body)
+				if resp.Close {
+					return
+				}
+			}
+		})
+	}
+	for s.conns.count() < 20 {
+		runtime.Gosched()
+	}
+	must(t, s.Shutdown(t.Context()))
+	clients.Wait()
+	if n := cut.Load(); n > 0 {
+		t.Errorf("%d of 20 busy clients were cut", n)
 	}
 }
