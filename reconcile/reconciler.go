@@ -90,7 +90,7 @@ func (r *Reconciler) Once(ctx context.Context, dry bool) (Report, error) {
 func (r *Reconciler) Run(ctx context.Context) error {
 	for {
 		if err := r.round(ctx); err != nil && ctx.Err() == nil {
-			slog.Warn("reconcile: a round failed", "err", err)
+			slog.Warn("reconcile: a round failed", "error", err)
 		}
 		// Jitter, so that several reconcilers do not keep meeting.
 		wait := r.opt.Every + rand.N(r.opt.Every/10+1)

@@ -173,7 +173,7 @@ func (s *Server) report(c *call, r row, err error) {
 	ctx := context.Background() // slog reads values from it, and there are none
 	if s.log.Enabled(ctx, level) {
 		s.log.Log(ctx, level, "request refused", "code", r.code, "route", c.route.pattern,
-			"request_id", string(c.id), "server_key", c.who.key, "err", err)
+			"request_id", string(c.id), "server_key", c.who.key, "error", err)
 	}
 }
 

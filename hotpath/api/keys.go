@@ -76,7 +76,7 @@ func (k *keys) refresh(ctx context.Context, every time.Duration) {
 		last = time.Now()
 		all, err := k.source.load(ctx)
 		if err != nil {
-			k.log.Warn("keys of tokens not read again; the old ones stay", "err", err)
+			k.log.Warn("keys of tokens not read again; the old ones stay", "error", err)
 			continue
 		}
 		k.now.Store(&all)

@@ -134,7 +134,7 @@ func (w *warmer) end(errands []errand, err error) {
 // warn logs a failure, at most one a second.
 func (w *warmer) warn(err error) {
 	if now := time.Now().Unix(); w.warned.Swap(now) != now {
-		slog.Warn("counter: ops that need the ledger fail", "err", err)
+		slog.Warn("counter: ops that need the ledger fail", "error", err)
 	}
 }
 
