@@ -25,6 +25,8 @@ var (
 
 	//go:embed pin.lua
 	Pin string
+	//go:embed evict.lua
+	Evict string
 	//go:embed keep.lua
 	Keep string
 	//go:embed snapshot.lua

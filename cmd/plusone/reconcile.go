@@ -39,8 +39,12 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) 
 	})
 }
 
+// janitorEvery is the pause between looks at Redis' memory.
+const janitorEvery = time.Second
+
 func (p *process) addReconciler(s settings.Reconcile) {
 	p.add("reconciler", reconcile.New(p.logs, p.ledger, p.reconcileOptions(s)).Run)
+	p.add("janitor", reconcile.NewJanitor(p.logs, s.ResidentMaxBytes, janitorEvery, p.registry).Run)
 }
 
 func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {

@@ -37,6 +37,7 @@ var (
 	keepScript    = newScript(scripts.Keep)
 	snapScript    = newScript(scripts.Snapshot)
 	mendScript    = newScript(scripts.Mend)
+	evictScript   = newScript(scripts.Evict)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

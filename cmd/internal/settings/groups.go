@@ -98,10 +98,11 @@ type Worker struct {
 
 // Reconcile says how hard to compare the stores.
 type Reconcile struct {
-	ReconcileEvery  time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
-	ReconcileFull   time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
-	ReconcileRate   int           `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process." default:"100000"`
-	ReconcileSettle time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
+	ReconcileEvery   time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
+	ReconcileFull    time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
+	ReconcileRate    int           `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process." default:"100000"`
+	ResidentMaxBytes int64         `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 90 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
+	ReconcileSettle  time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
 }
 
 // Internal is the internal listener.
