@@ -41,7 +41,7 @@ func TestTheJanitorKeepsTheBoundAndNoAnswerIsWrong(t *testing.T) {
 	r.draining()
 	before, err := r.log.Memory(t.Context())
 	ok(t, err)
-	bound := before.Used + 1<<20
+	bound := before.Used + 2<<20
 	j := NewJanitor(r.log, bound, 20*time.Millisecond, nil)
 	ctx, stop := context.WithCancel(t.Context())
 	var parts, clients sync.WaitGroup

@@ -87,9 +87,21 @@ func TestAnUndoTakesBackOnceAndNothingNewer(t *testing.T) {
 		r.checkItem("post", 2)
 		equal(t, "an unlike is undone, too", undo(change("good", like.NotLiked)), true)
 		r.checkItem("post", 2)
-		for i := range 3_000 { // more than one script call looks at
-			r.do("other-post-of-shard", fmt.Sprintf("u%d", i%7), like.Toggle)
-		}
+
+		// More entries than one call of the script looks through.
+		late, kept := change("late", like.Liked), change("kept", like.Liked)
+		_, err := r.rdb.Pipelined(t.Context(), func(pipe redis.Pipeliner) error {
+			for range 2_500 {
+				pipe.XAdd(t.Context(), &redis.XAddArgs{Stream: keysOf(shard).log, Values: []string{"m", "x"}})
+			}
+			return nil
+		})
+		ok(t, err)
+		change("kept", like.NotLiked)
+		change("kept", like.Liked)
+		equal(t, "undone behind many entries", undo(late), true)
+		equal(t, "kept behind many entries", undo(kept), false)
+		r.checkItem("post", 3)
 	})
 }
 
