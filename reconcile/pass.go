@@ -33,6 +33,7 @@ func within(ctx context.Context, step func(context.Context) error) error {
 type pass struct {
 	*Reconciler
 	dry     bool
+	wait    time.Duration // for a shard that another reconciler has
 	turn    *ledger.Turn
 	report  Report
 	recent  time.Time // when recent items were looked at last
@@ -77,14 +78,7 @@ func (p *pass) skip(shard int, err error) {
 }
 
 func (p *pass) locked(ctx context.Context, shard int, work func(context.Context) error) (err error) {
-	err = within(ctx, func(ctx context.Context) error {
-		taken, err := p.turn.Take(ctx, shard)
-		if err == nil && !taken {
-			err = ErrTaken
-		}
-		return err
-	})
-	if err != nil {
+	if err := p.take(ctx, shard); err != nil {
 		return err
 	}
 	last := context.WithoutCancel(ctx) // what was found and locked is tidied up all the same
@@ -92,6 +86,30 @@ func (p *pass) locked(ctx context.Context, shard int, work func(context.Context)
 		err = errors.Join(err, within(last, func(ctx context.Context) error { return p.turn.Give(ctx, shard) }))
 	}()
 	return errors.Join(work(ctx), within(last, p.note))
+}
+
+// take locks a shard. A round leaves one that another reconciler has to it; a
+// single pass waits, since nobody else will report to its caller.
+func (p *pass) take(ctx context.Context, shard int) error {
+	deadline := time.Now().Add(p.wait)
+	for {
+		var taken bool
+		err := within(ctx, func(ctx context.Context) (err error) {
+			taken, err = p.turn.Take(ctx, shard)
+			return err
+		})
+		switch {
+		case err != nil || taken:
+			return err
+		case time.Now().After(deadline):
+			return ErrTaken
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // found takes a finding; note writes them down.

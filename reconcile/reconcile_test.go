@@ -160,18 +160,20 @@ func TestAShardThatAnotherReconcilerHasIsLeftToIt(t *testing.T) {
 	r.drain()
 	turn, err := r.ledger.Turn(t.Context())
 	ok(t, err)
-	defer turn.Close(context.WithoutCancel(t.Context()))
 	taken, err := turn.Take(t.Context(), counter.ShardOf("post", shards))
 	ok(t, err)
 	if !taken {
 		t.Fatal("the lock is not free")
 	}
 	ok(t, r.rdb.SRem(t.Context(), likers("post"), "u0").Err())
-	rep := r.once(false)
+	rep, err := r.reconciler(Options{Settle: 100 * time.Millisecond}).Once(t.Context(), false)
+	ok(t, err)
 	expect(t, rep)
 	if len(rep.Skipped) != 1 || !errors.Is(rep.Skipped[0].err, ErrTaken) {
 		t.Errorf("skipped: %v", rep.Skipped)
 	}
+	time.AfterFunc(200*time.Millisecond, func() { turn.Close(context.Background()) })
+	expect(t, r.once(false), CauseSetLost+": post u0 not liked→liked true") // waits for its turn
 }
 
 // Both ways in which a write of the reconciler can fail, at ever later moments:

@@ -70,13 +70,14 @@ func New(log *counter.Log, led *ledger.Ledger, opt Options) *Reconciler {
 
 // Once compares everything once, whoever did so before, and repairs what it
 // finds unless dry. Shards that could not be compared are named in the report
-// and in the error.
+// and, except those that another reconciler has all the time, in the error.
 func (r *Reconciler) Once(ctx context.Context, dry bool) (Report, error) {
 	p, err := r.begin(ctx, dry)
 	if err != nil {
 		return Report{}, err
 	}
 	defer p.end(ctx)
+	p.wait = r.opt.Settle
 	p.part(ctx, books, p.books)
 	for shard := range r.log.Shards() {
 		p.part(ctx, shard, func(ctx context.Context) error { return p.shard(ctx, shard) })
