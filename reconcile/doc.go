@@ -20,8 +20,9 @@
 //	    ──► repair, if the pin still stands and still no entry names it
 //	    ──► release the pin
 //
-// While the pin stands the log keeps what comes after L, so it explains every
-// difference that traffic makes. After a crash the pin ends by itself.
+// What comes after L explains every difference that traffic makes. The log keeps
+// it until the pin's owner has read it and remembered what concerns its items;
+// then the pin moves on. After a crash the pin ends by itself.
 //
 // Which side is right:
 //
@@ -33,6 +34,8 @@
 // A count in Redis follows its set, a count in the ledger its rows. Before the
 // shards the books are checked: the ledger's counts against its own rows.
 //
-// Reconcilers share the work by advisory locks, one per shard; who finds a
-// shard locked leaves it to the other.
+// Reconcilers share the work by advisory locks, one per shard: who finds a shard
+// locked leaves it to the other, and a single pass waits for its turn.
+//
+// The Janitor keeps Redis' memory under its bound by making idle items cold.
 package reconcile

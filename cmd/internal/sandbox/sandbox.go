@@ -45,7 +45,6 @@ type Sandbox struct {
 	Redis, Postgres     string // URLs
 	RedisIs, PostgresIs string // what they are, for people
 	ServerKey           string // in plain
-	CursorSecret        string
 	Dir                 string // absolute
 	InMemory            bool   // Redis keeps nothing
 	lock                *os.File
