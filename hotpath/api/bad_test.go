@@ -237,17 +237,3 @@ func TestStoreErrorsAreProblemsWithoutTheirInsides(t *testing.T) {
 		t.Error("the log does not say what was wrong")
 	}
 }
-
-// fasthttp takes a request with a length and chunks as chunked and hides the
-// length: somebody in front may see another request in what follows.
-func TestAChunkedRequestIsTheLastOfItsConnection(t *testing.T) {
-	s := start(t, nil)
-	a := s.raw(t, "PUT /v1/items/a/like HTTP/1.1\r\nHost: h\r\nX-User-ID: u\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"+
-		request("PUT", "/v1/items/smuggled/like", "", as("somebody")))
-	if a.status != 200 || !a.close {
-		t.Errorf("%d, close %v", a.status, a.close)
-	}
-	if n := s.store.applied(); n != 1 {
-		t.Errorf("Apply was called %d times", n)
-	}
-}

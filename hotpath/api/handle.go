@@ -61,6 +61,11 @@ func (s *Server) isOver(c *call) bool {
 // find fills in what the request is about: route, caller and subject.
 func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, err error) {
 	h := &c.http.Request.Header
+	if err := checkFraming(h); err != nil {
+		c.route = badRequest
+		c.http.SetConnectionClose()
+		return nil, err
+	}
 	path, query, err := split(h.RequestURI())
 	if err != nil {
 		return nil, err
