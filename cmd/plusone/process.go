@@ -104,7 +104,7 @@ func (p *process) add(name string, run func(context.Context) error) {
 // the stores.
 func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
 	server, err := listener.New(listener.Options{
-		Listener: inside, Remote: o.InternalAllowRemote, Registry: p.registry,
+		Listener: inside, Token: listener.Token(o.InternalToken), Registry: p.registry,
 		Queues: p.redis.Queues(), Checks: p.checks, Log: p.log,
 	})
 	if err != nil {
@@ -142,7 +142,7 @@ func listen(setting, addr string) (net.Listener, error) {
 
 // listenInside opens the internal listener's socket.
 func listenInside(o settings.Internal) (net.Listener, error) {
-	if err := listener.CheckAddress(o.InternalListen, o.InternalAllowRemote); err != nil {
+	if err := listener.CheckAddress(o.InternalListen, listener.Token(o.InternalToken)); err != nil {
 		return nil, errors.Join(errUsage, err)
 	}
 	return listen("internal-listen", o.InternalListen)

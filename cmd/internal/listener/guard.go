@@ -3,29 +3,38 @@ package listener
 import (
 	"net"
 	"net/http"
+	"net/url"
 )
 
-// guard refuses what could change something and what a foreign web page may have
-// sent, and keeps pages from being framed or from loading anything from elsewhere.
-func guard(remote bool, next http.Handler) http.Handler {
+// guard refuses what does not show the token, what could change something and
+// what a foreign web page may have sent, and keeps pages from being framed or
+// from loading anything from elsewhere.
+func guard(token Token, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !remote && !ownHost(r.Host) {
+		switch {
+		case token != nil && !token.shown(r):
+			w.Header().Set("WWW-Authenticate", `Basic realm="plusone", charset="UTF-8"`)
+			http.Error(w, "this listener wants its token", http.StatusUnauthorized)
+		case token == nil && !ownHost(r.Host): // a rebound name knows no token, so with one any name will do
 			http.Error(w, "this listener answers to localhost and to addresses only", http.StatusMisdirectedRequest)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		case foreign(r):
+			http.Error(w, "sent by a page of another site", http.StatusForbidden)
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "nothing is changed here", http.StatusMethodNotAllowed)
-			return
+		default:
+			protect(w.Header())
+			next.ServeHTTP(w, r)
 		}
-		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("X-Frame-Options", "DENY")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; "+
-			"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
-		next.ServeHTTP(w, r)
 	})
+}
+
+func protect(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'unsafe-inline'; "+
+		"style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'")
 }
 
 // ownHost tells whether nobody else can own host: it is localhost or an address.
@@ -38,4 +47,19 @@ func ownHost(host string) bool {
 		host = host[1 : n-1]
 	}
 	return host == "localhost" || net.ParseIP(host) != nil
+}
+
+// foreign tells whether a page of another site sent r: by its Origin, or by what
+// browsers say of requests that have none. A link that a person follows is not
+// foreign.
+func foreign(r *http.Request) bool {
+	if origin := r.Header.Get("Origin"); origin != "" {
+		u, err := url.Parse(origin)
+		return err != nil || u.Host == "" || u.Host != r.Host
+	}
+	switch r.Header.Get("Sec-Fetch-Site") {
+	case "", "none", "same-origin":
+		return false
+	}
+	return r.Header.Get("Sec-Fetch-Mode") != "navigate"
 }

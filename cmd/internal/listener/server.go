@@ -2,9 +2,10 @@
 // host: /livez, /readyz, /metrics, /tasks/ (the queues, read only) and
 // /debug/pprof/.
 //
-// It asks nobody who they are. So it listens on loopback unless told otherwise
-// in so many words, changes nothing on any request, and refuses requests whose
-// Host is a name that somebody else may own (DNS rebinding).
+// Without a token it asks nobody who they are, so it listens on loopback only and
+// refuses requests whose Host is a name that somebody else may own (DNS
+// rebinding). With one, nobody is answered who does not show it. Either way it
+// changes nothing on any request, and refuses what a page of another site sends.
 package listener
 
 import (
@@ -27,7 +28,7 @@ import (
 // Options are what the listener shows.
 type Options struct {
 	Listener net.Listener // taken over
-	Remote   bool         // whether it may be reached from other machines
+	Token    Token        // that requests must show
 	Registry *prometheus.Registry
 	Queues   asynq.RedisConnOpt
 	Checks   []Check
@@ -42,18 +43,17 @@ type Server struct {
 	dashboard *asynqmon.HTTPHandler
 }
 
-// CheckAddress refuses an address beyond this machine unless remote allows it.
-// The empty host is every address of this machine, thus beyond it.
-func CheckAddress(addr string, remote bool) error {
+// CheckAddress refuses an address beyond this machine without a token. The empty
+// host is every address of this machine, thus beyond it.
+func CheckAddress(addr string, token Token) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("--internal-listen: %w", err)
 	}
-	if ip := net.ParseIP(host); remote || host == "localhost" || ip != nil && ip.IsLoopback() {
+	if ip := net.ParseIP(host); token != nil || host == "localhost" || ip != nil && ip.IsLoopback() {
 		return nil
 	}
-	return fmt.Errorf("--internal-listen %s can be reached from other machines and asks nobody who they are; "+
-		"use a loopback address, or add --internal-allow-remote behind a firewall", addr)
+	return fmt.Errorf("--internal-listen %s can be reached from other machines; use a loopback address, or set --internal-token", addr)
 }
 
 // New registers the collectors of process, runtime and queues in o.Registry and
@@ -74,7 +74,7 @@ func New(o Options) (*Server, error) {
 		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
 	})
 	s.http = &http.Server{
-		Handler:           guard(o.Remote, routes(o, s.dashboard)),
+		Handler:           guard(o.Token, routes(o, s.dashboard)),
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

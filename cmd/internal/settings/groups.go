@@ -107,6 +107,6 @@ type Reconcile struct {
 
 // Internal is the internal listener.
 type Internal struct {
-	InternalListen      string `name:"internal-listen" help:"Address of the internal listener: health, metrics, tasks, profiles (default: ${default})." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
-	InternalAllowRemote bool   `name:"internal-allow-remote" help:"Let the internal listener, which asks nobody who they are, listen beyond this machine."`
+	InternalListen string `name:"internal-listen" help:"Address of the internal listener: health, metrics, tasks, profiles (default: ${default}). Beyond this machine it needs --internal-token." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
+	InternalToken  Digest `name:"internal-token" help:"SHA-256 of a token without which the internal listener answers nobody: as Bearer, or as the password of Basic." placeholder:"sha256:HEX"`
 }

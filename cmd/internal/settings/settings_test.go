@@ -146,7 +146,7 @@ func TestABadValueIsAnErrorThatNamesItsSetting(t *testing.T) {
 	for name, value := range map[string]string{
 		"shards": "17", "max-body": "many", "op-timeout": "soon", "trusted-proxies": "10.0.0.0/99", "auth": "none",
 		"log-level": "loud", "webhook-ladder": "[1s, [2s]]", "unsafe": "perhaps",
-		"listen": "{a: b}",
+		"listen": "{a: b}", "internal-token": "sha256:abcd",
 	} {
 		if _, err := parse(t, name+": "+value+"\n", nil); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s=%s in the file: %v", name, value, err)

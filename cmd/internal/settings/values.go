@@ -1,8 +1,12 @@
 package settings
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 )
 
 // Shards is a number of shards.
@@ -15,5 +19,20 @@ func (s *Shards) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not a power of two from 1 to 4096", b)
 	}
 	*s = Shards(n)
+	return nil
+}
+
+// Digest is the SHA-256 of a secret; nil is none.
+type Digest []byte
+
+// UnmarshalText reads sha256:<hex>. The text is not quoted in errors: it may be
+// the secret by mistake.
+func (d *Digest) UnmarshalText(b []byte) error {
+	digits, ok := strings.CutPrefix(string(b), "sha256:")
+	sum, err := hex.DecodeString(digits)
+	if !ok || err != nil || len(sum) != sha256.Size {
+		return errors.New("want sha256:<64 hexadecimal digits>, the SHA-256 of a secret")
+	}
+	*d = sum
 	return nil
 }
