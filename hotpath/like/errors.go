@@ -17,6 +17,11 @@ var (
 	// ErrUnknown: the op was sent and no answer came, so it may or may not have
 	// been applied. Repeating a desired state is safe; a toggle is not.
 	ErrUnknown = errors.New("the outcome is unknown")
+	// ErrRefused: the ledger refuses this change for good; nothing was applied.
+	ErrRefused = errors.New("the ledger refuses this change")
+	// ErrElsewhere: all processes write to the other store at present; nothing was
+	// applied.
+	ErrElsewhere = errors.New("writes go to the other store at present")
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
 )

@@ -25,6 +25,7 @@ type Result struct {
 	Changed bool    // whether this op changed it
 	Count   int64   // the item's likes after the op
 	Receipt Receipt // names the change; zero unless Changed
+	Source  Source  // which store took the op
 	Err     error   // nil, or why this op was not applied (or may not have been: ErrUnknown)
 }
 
@@ -42,6 +43,7 @@ type Source string
 const (
 	FromRedis  Source = "redis"
 	FromLedger Source = "ledger"
+	FromCache  Source = "cache" // what this process answered last, however long ago
 )
 
 // Reading is an item's count as it was at AsOf, and whether the asking user
@@ -50,6 +52,7 @@ type Reading struct {
 	Item   string
 	Count  int64
 	Liked  bool // false when nobody asked
+	Unsure bool // whether the user likes it can't be told at present
 	Source Source
 	AsOf   time.Time
 }

@@ -53,6 +53,13 @@ func (v Version) String() string {
 // Next is the smallest version above v.
 func (v Version) Next() Version { return v + 1 }
 
+// Direct reports whether v was given to a write straight to the ledger: those
+// take the last sequence number of their millisecond, which the log never uses.
+func (v Version) Direct() bool { return v&MaxSeq == MaxSeq }
+
+// DirectAt is the version of direct writes in t's millisecond.
+func DirectAt(t time.Time) Version { return Version(t.UnixMilli()<<seqBits | MaxSeq) }
+
 // Time is when the change was accepted, by Redis' clock, to the millisecond.
 func (v Version) Time() time.Time { return time.UnixMilli(int64(v >> seqBits)) }
 

@@ -149,7 +149,7 @@ func (b *Batch) recountNegative(ctx context.Context, deltas []Delta) error {
 				RETURNING item_counts.count
 			), noted AS (
 				INSERT INTO repairs (run, shard, item_id, side, before, after, cause, repaired)
-				SELECT 'drain', $2, $1, 'ledger', $3, recounted.count::text,
+				SELECT 'drain', nullif($2, -1), $1, 'ledger', $3, recounted.count::text,
 				       'count was lower than its rows', true
 				  FROM recounted
 			)

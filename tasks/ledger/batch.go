@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"plusone/hotpath/like"
 )
@@ -48,17 +49,35 @@ func (b *Batch) lock(ctx context.Context) error {
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
-	var there bool
+	var there, direct bool
 	err = b.tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT FROM watermarks WHERE shard = $1)`, b.shard).Scan(&there)
+		SELECT EXISTS (SELECT FROM watermarks WHERE shard = $1), writes_to = 'ledger' FROM modes`,
+		b.shard).Scan(&there, &direct)
 	switch {
 	case err != nil:
 		return err
-	case there:
-		return ErrLocked
-	default:
+	case !there:
 		return like.ErrNotFound
+	case direct:
+		return b.queue(ctx)
+	default:
+		return ErrLocked
 	}
+}
+
+// queue waits for the lock behind direct writers, who have it most of the time:
+// what finds it free by chance would hardly ever get it.
+func (b *Batch) queue(ctx context.Context) error {
+	if _, err := b.tx.Exec(ctx, `SET LOCAL lock_timeout = '2s'`); err != nil {
+		return err
+	}
+	err := b.tx.QueryRow(ctx, `
+		SELECT version FROM watermarks WHERE shard = $1 FOR UPDATE`, b.shard).Scan(&b.watermark)
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) && pg.Code == lockNotAvailable {
+		return ErrLocked
+	}
+	return err
 }
 
 // Shard is the shard that b drains.

@@ -18,6 +18,11 @@
 //	  ▼                                       ▼ transaction goes on without them
 //	(nothing happened)                      (split the rows and apply the halves)
 //
+// While Redis is away likes are written here directly, in transactions of their
+// own (Direct), whose versions are above all that Redis has given and whose floors
+// keep what Redis gives later above them. Where everybody writes is one row, the
+// mode; Switch and Return change it.
+//
 // Errors: what a store that is away causes wraps like.ErrUnavailable, what bad
 // data causes wraps ErrRefused, never both. Deadlines come with the context of
 // each call. The statements rely on READ COMMITTED and on synchronous commit,

@@ -80,7 +80,9 @@ func awayCode(pg *pgconn.PgError) bool {
 	case "08", "40", "53", "57", "58":
 		return true
 	}
-	return pg.Code == "55P03" || pg.Code == "25006"
+	return pg.Code == lockNotAvailable || pg.Code == "25006"
 }
+
+const lockNotAvailable = "55P03"
 
 func class(pg *pgconn.PgError) string { return pg.Code[:min(2, len(pg.Code))] }

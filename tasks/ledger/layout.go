@@ -89,7 +89,8 @@ func (l *Ledger) ChangeShards(ctx context.Context, from, to int) error {
 	})
 }
 
-// lockLayout locks the layout, then every watermark, which waits for drains.
+// lockLayout locks the layout, the mode, which must be redis, and every
+// watermark, which waits for drains.
 func lockLayout(ctx context.Context, tx pgx.Tx, want int) error {
 	var have int
 	err := tx.QueryRow(ctx, `SELECT shards FROM layout FOR UPDATE`).Scan(&have)
@@ -100,6 +101,17 @@ func lockLayout(ctx context.Context, tx pgx.Tx, want int) error {
 		return err
 	case have != want:
 		return differ(want, have)
+	}
+	if _, err = tx.Exec(ctx, `LOCK TABLE modes IN SHARE MODE`); err != nil {
+		return err
+	}
+	var direct bool
+	err = tx.QueryRow(ctx, `SELECT writes_to = 'ledger' FROM modes`).Scan(&direct)
+	switch {
+	case err != nil:
+		return err
+	case direct:
+		return like.ErrElsewhere
 	}
 	_, err = tx.Exec(ctx, `LOCK TABLE watermarks IN EXCLUSIVE MODE`)
 	return err

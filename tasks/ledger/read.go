@@ -82,12 +82,12 @@ const clockSkew = 5 * time.Minute
 // Errors: like.ErrNotFound when no such receipt can have been given,
 // like.ErrUnavailable.
 func (l *Ledger) ReceiptState(ctx context.Context, r like.Receipt, user string) (like.State, error) {
-	var watermark like.Version
+	var watermark, floor like.Version
 	var undone *bool // NULL: no dead letter
 	err := l.pool.QueryRow(ctx, `
-		SELECT w.version, (SELECT bool_and(d.undone) FROM dead_letters d
+		SELECT w.version, w.floor, (SELECT bool_and(d.undone) FROM dead_letters d
 		                    WHERE d.shard = $1 AND d.version = $2 AND d.user_id = $3)
-		  FROM watermarks w WHERE w.shard = $1`, r.Shard, r.Version, user).Scan(&watermark, &undone)
+		  FROM watermarks w WHERE w.shard = $1`, r.Shard, r.Version, user).Scan(&watermark, &floor, &undone)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
 		return "", failed("read a receipt", like.ErrNotFound)
@@ -97,7 +97,7 @@ func (l *Ledger) ReceiptState(ctx context.Context, r like.Receipt, user string) 
 		return like.Compensated, nil
 	case undone != nil:
 		return like.Rejected, nil
-	case r.Version <= watermark:
+	case r.Version <= watermark, r.Version.Direct() && r.Version <= floor:
 		return like.Persisted, nil
 	case r.Version.Time().After(time.Now().Add(clockSkew)):
 		return "", failed("read a receipt", like.ErrNotFound)
