@@ -45,6 +45,8 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 			err = within(ctx, func(ctx context.Context) error { return c.drop(ctx, item.ID, CauseBadID) })
 		case item.Size < 0:
 			err = within(ctx, func(ctx context.Context) error { return c.drop(ctx, item.ID, CauseSetBroken) })
+		case item.Partly:
+			err = c.partly(ctx, item)
 		case item.Listed:
 			small = append(small, item)
 		default:
@@ -143,14 +145,7 @@ func (c *comparison) missing(liked map[counter.Pair]ledger.LikedRow) []suspect {
 // extra sorts pairs that the set has and no liked row of the ledger: those
 // without a row are lost there, those with an unlike were kept here.
 func (c *comparison) extra(ctx context.Context, pairs []counter.Pair) ([]suspect, error) {
-	if len(pairs) == 0 {
-		return nil, nil
-	}
-	items, users := make([]string, len(pairs)), make([]string, len(pairs))
-	for i, p := range pairs {
-		items[i], users[i] = p.Item, p.User
-	}
-	known, err := c.ledger.Rows(ctx, items, users)
+	known, err := c.look(ctx, pairs, c.ledger.Rows)
 	if err != nil {
 		return nil, err
 	}

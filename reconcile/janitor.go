@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"log/slog"
+	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,45 +13,77 @@ import (
 	"plusone/hotpath/counter"
 )
 
-// Janitor keeps Redis' memory under a bound by making idle items cold. What it
-// drops is in the ledger, so nothing is lost and nothing becomes wrong: an item
-// loads again when it is asked for. Any number may run at once.
+// JanitorOptions say what the janitor keeps. The zero value of each means its
+// default.
+type JanitorOptions struct {
+	Bound  int64         // bytes that Redis shall use at most; 60 % of its maxmemory, or 1 GiB
+	SetMax int           // members that a large item may keep; 20,000
+	Every  time.Duration // between looks at the memory; 200 ms
+
+	Metrics prometheus.Registerer // where to register; nil: nowhere
+}
+
+// Janitor keeps Redis' memory under a bound by making idle items cold, and large
+// ones partly resident. What it drops is in the ledger, so nothing is lost and
+// nothing becomes wrong: it loads again when it is asked for. Any number may run
+// at once.
 //
-// It starts above 90 % of the bound and drops the longest idle items first, by
-// rounds of ever shorter idle times, until it is below 80 %.
+// It begins above 85 % of the bound and goes on until it is below 75 %. A random
+// sample tells for how long the items to drop have been idle.
 type Janitor struct {
-	log   *counter.Log
-	bound int64 // bytes; 0: 60 % of Redis' maxmemory, or 1 GiB
-	every time.Duration
+	log  *counter.Log
+	opt  JanitorOptions
+	next []cursor // per shard: where it goes on
 
 	used, limit atomic.Int64 // bytes, as last seen
 	dropped     atomic.Int64 // items
+	forgotten   atomic.Int64 // users of large items
+	warned      time.Time
 }
 
-// NewJanitor returns a Janitor that looks every so often. bound is in bytes; 0
-// means 60 % of Redis' maxmemory, or 1 GiB when it has none. reg may be nil.
-func NewJanitor(log *counter.Log, bound int64, every time.Duration, reg prometheus.Registerer) *Janitor {
-	j := &Janitor{log: log, bound: bound, every: every}
-	if reg != nil {
-		evicted := prometheus.CounterOpts{Name: "plusone_evicted_items_total", Help: "Idle items made cold."}
-		reg.MustRegister(prometheus.NewCounterFunc(evicted, func() float64 { return float64(j.dropped.Load()) }),
-			bytesGauge("plusone_resident_bytes", "Memory that Redis uses.", &j.used),
-			bytesGauge("plusone_resident_max_bytes", "Memory that Redis shall use at most.", &j.limit))
+// cursor is a place among a shard's resident items.
+type cursor uint64
+
+// The marks, in percent of the bound.
+const (
+	highMark = 85
+	lowMark  = 75
+)
+
+// NewJanitor returns a Janitor of the logs' shards.
+func NewJanitor(log *counter.Log, opt JanitorOptions) *Janitor {
+	if opt.SetMax == 0 {
+		opt.SetMax = 20_000
+	}
+	if opt.Every == 0 {
+		opt.Every = 200 * time.Millisecond
+	}
+	j := &Janitor{log: log, opt: opt, next: make([]cursor, log.Shards())}
+	if opt.Metrics != nil {
+		opt.Metrics.MustRegister(
+			total("plusone_evicted_items_total", "Idle items made cold.", &j.dropped),
+			total("plusone_forgotten_likers_total", "Users that large items have forgotten.", &j.forgotten),
+			gauge("plusone_resident_bytes", "Memory that Redis uses.", &j.used),
+			gauge("plusone_resident_max_bytes", "Memory that Redis shall use at most.", &j.limit))
 	}
 	return j
 }
 
-func bytesGauge(name, help string, v *atomic.Int64) prometheus.Collector {
+func total(name, help string, v *atomic.Int64) prometheus.Collector {
+	return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(v.Load()) })
+}
+
+func gauge(name, help string, v *atomic.Int64) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 { return float64(v.Load()) })
 }
 
 // Run keeps the bound until ctx ends.
 func (j *Janitor) Run(ctx context.Context) error {
-	tick := time.NewTicker(j.every)
+	tick := time.NewTicker(j.opt.Every)
 	defer tick.Stop()
 	for {
 		if err := j.round(ctx); err != nil && ctx.Err() == nil {
-			slog.Warn("janitor: a round failed", "error", err)
+			j.warn("janitor: a round failed", "error", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -59,25 +93,32 @@ func (j *Janitor) Run(ctx context.Context) error {
 	}
 }
 
-// idleTimes are the rounds: each drops what is idle for so long.
-var idleTimes = []time.Duration{time.Hour, 10 * time.Minute, time.Minute, 10 * time.Second, 0}
+// warn logs, at most once in ten seconds.
+func (j *Janitor) warn(what string, args ...any) {
+	if time.Since(j.warned) > 10*time.Second {
+		j.warned = time.Now()
+		slog.Warn(what, args...)
+	}
+}
 
+// round brings the memory below the low mark if it is above the high one.
 func (j *Janitor) round(ctx context.Context) error {
-	over, err := j.above(ctx, 90)
+	over, err := j.above(ctx, highMark)
 	if err != nil || !over {
 		return err
 	}
-	for _, idle := range idleTimes {
-		for shard := range j.log.Shards() {
-			if err := j.shard(ctx, shard, idle); err != nil {
-				return err
-			}
-			if over, err = j.above(ctx, 80); err != nil || !over {
-				return err
-			}
+	idle, err := j.threshold(ctx)
+	if err != nil {
+		return err
+	}
+	shards := j.log.Shards()
+	for i, first := 0, rand.N(shards); i < shards; i++ {
+		over, err := j.shard(ctx, (first+i)%shards, idle)
+		if err != nil || !over {
+			return err
 		}
 	}
-	slog.Warn("janitor: redis stays above its bound although every idle item is cold",
+	j.warn("janitor: redis stays above its mark although every idle item is cold",
 		"used_bytes", j.used.Load(), "bound_bytes", j.limit.Load())
 	return nil
 }
@@ -89,54 +130,92 @@ func (j *Janitor) above(ctx context.Context, percent int64) (over bool, err erro
 		if err != nil {
 			return err
 		}
-		limit := j.bound
-		switch {
-		case limit == 0 && m.Max > 0:
-			limit = m.Max / 10 * 6
-		case limit == 0:
-			limit = 1 << 30
-		}
 		j.used.Store(m.Used)
-		j.limit.Store(limit)
-		over = m.Used > limit/100*percent
+		j.limit.Store(m.Bound(j.opt.Bound))
+		over = m.Used > j.limit.Load()/100*percent
 		return nil
 	})
 	return over, err
 }
 
-// shard drops the items of a shard that are idle for so long, page by page, until
-// Redis is below the mark.
-func (j *Janitor) shard(ctx context.Context, shard int, idle time.Duration) error {
-	var cursor, next uint64
-	for {
-		over := false
+// sample is how many items tell how idle the others are.
+const sample = 1024
+
+// threshold is the idle time from which items are dropped, so that as many go as
+// the memory asks for, and a quarter more.
+func (j *Janitor) threshold(ctx context.Context) (time.Duration, error) {
+	var all []time.Duration
+	for shard := range j.log.Shards() {
 		err := within(ctx, func(ctx context.Context) error {
-			items, to, err := j.log.Resident(ctx, shard, cursor)
+			items, err := j.log.Some(ctx, shard, max(sample/j.log.Shards(), 1))
+			if err != nil || len(items) == 0 {
+				return err
+			}
+			uses, err := j.log.Uses(ctx, shard, items)
+			for _, u := range uses {
+				all = append(all, u.Idle)
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	if len(all) == 0 {
+		return 0, nil
+	}
+	slices.Sort(all)
+	keep := float64(j.limit.Load()) / 100 * lowMark / float64(j.used.Load())
+	return all[int(keep*keep*float64(len(all)-1))], nil
+}
+
+// shard goes once through a shard's items, from where it stopped last, until
+// Redis is below the low mark; over tells that it is not.
+func (j *Janitor) shard(ctx context.Context, shard int, idle time.Duration) (over bool, err error) {
+	for wrapped := false; ; {
+		err := within(ctx, func(ctx context.Context) error {
+			items, next, err := j.log.Resident(ctx, shard, uint64(j.next[shard]))
 			if err != nil {
 				return err
 			}
-			next = to
+			j.next[shard] = cursor(next)
 			return j.page(ctx, shard, items, idle)
 		})
 		if err == nil {
-			over, err = j.above(ctx, 80)
+			over, err = j.above(ctx, lowMark)
 		}
-		if err != nil || !over || next == 0 {
-			return err
+		if err != nil || !over {
+			return over, err
 		}
-		cursor = next
+		if j.next[shard] == 0 {
+			if wrapped {
+				return true, nil
+			}
+			wrapped = true
+		}
 	}
 }
 
+// page drops idle items and shrinks large ones.
 func (j *Janitor) page(ctx context.Context, shard int, items []string, idle time.Duration) error {
-	times, err := j.log.Idle(ctx, shard, items)
+	if len(items) == 0 {
+		return nil
+	}
+	uses, err := j.log.Uses(ctx, shard, items)
 	if err != nil {
 		return err
 	}
 	var drop []string
 	for i, item := range items {
-		if times[i] >= idle {
+		switch {
+		case uses[i].Idle >= idle:
 			drop = append(drop, item)
+		case uses[i].Size > int64(j.opt.SetMax):
+			n, err := j.log.Shrink(ctx, shard, item, int64(j.opt.SetMax)/2)
+			j.forgotten.Add(n)
+			if err != nil {
+				return err
+			}
 		}
 	}
 	n, err := j.log.Evict(ctx, shard, drop)

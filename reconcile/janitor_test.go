@@ -42,7 +42,7 @@ func TestTheJanitorKeepsTheBoundAndNoAnswerIsWrong(t *testing.T) {
 	before, err := r.log.Memory(t.Context())
 	ok(t, err)
 	bound := before.Used + 2<<20
-	j := NewJanitor(r.log, bound, 20*time.Millisecond, nil)
+	j := NewJanitor(r.log, JanitorOptions{Bound: bound, Every: 20 * time.Millisecond})
 	ctx, stop := context.WithCancel(t.Context())
 	var parts, clients sync.WaitGroup
 	parts.Go(func() {

@@ -23,6 +23,8 @@ const (
 	CauseLedgerLost  = "the ledger never had a like that the set has"
 	CauseUnlikeLost  = "the set has kept a like whose unlike the ledger has"
 	CauseSetCount    = "the count is not the set's cardinality"
+	CauseLikeKept    = "the set has kept an unlike whose like the ledger has"
+	CausePartCount   = "the count of a partly resident item is not the ledger's"
 	CauseBadID       = "an id that nobody can have given"
 	CauseSetBroken   = "the key of the likers is no set"
 	CauseLedgerCount = "the ledger's count is not the sum of its rows"

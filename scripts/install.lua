@@ -2,7 +2,9 @@
 --
 -- KEYS  1 meta   2 counts   then three per item: lease, loaded (temporary set,
 --       absent when nobody likes the item), likers
--- ARGV  1 generation   2 token   then two per item: item id, number of likers
+-- ARGV  1 generation   2 token   then two per item: item id, number of likers;
+--       a number that begins with % makes the item partly resident (like.lua tells
+--       what that is), with nobody known
 --
 -- Returns one letter per item: i installed, r resident already, x refused (the
 -- shard was reopened, the lease has run out, or the temporary set is incomplete).
@@ -10,15 +12,19 @@ local fit = redis.call('HGET', KEYS[1], 'gen') == ARGV[1]
 local states = {}
 for i = 1, (#KEYS - 2) / 3 do
   local lease, loaded, likers = unpack(KEYS, 3 * i, 3 * i + 2)
-  local item, n = ARGV[1 + 2 * i], tonumber(ARGV[2 + 2 * i])
+  local item, partly, count = ARGV[1 + 2 * i], string.match(ARGV[2 + 2 * i], '^(%%?)(%-?%d+)$')
+  local n = partly == '' and tonumber(count) or 0
   if redis.call('HEXISTS', KEYS[2], item) == 1 then
     states[i] = 'r'
   elseif not fit or redis.call('GET', lease) ~= ARGV[2] or redis.call('SCARD', loaded) ~= n then
     states[i] = 'x'
   else
-    redis.call('HSET', KEYS[2], item, n) -- may lack memory: before anything else changes
-    redis.call('UNLINK', likers)         -- RENAME would free it on the spot
-    if n > 0 then
+    redis.call('HSET', KEYS[2], item, count) -- may lack memory: before anything else changes
+    redis.call('UNLINK', likers)             -- RENAME would free it on the spot
+    if partly ~= '' then
+      redis.call('SADD', likers, '%')
+      redis.call('HINCRBY', KEYS[1], 'forgot', 1) -- who was known of it before is not any more
+    elseif n > 0 then
       redis.call('RENAME', loaded, likers)
       redis.call('PERSIST', likers)
     end

@@ -9,8 +9,12 @@
 --         {'full'}    the log holds max_pending entries or more
 --         {id, outcomes, start…}  id of the log entry ('' if nothing changed);
 --         one letter per op: + liked now, - not liked now, L was liked already,
---         N was not liked already, c item is cold, e refused; and per item the
---         count before the call (for e: the reason)
+--         N was not liked already, c item is cold, u user is unknown, e refused;
+--         and per item the count before the call (for e: the reason)
+--
+-- An item is resident wholly, or partly: then its set holds the member '%', the
+-- users who are known to like it, and '%'..user for those who are known not to.
+-- No id holds a '%'. Of anybody else the ledger must be asked first.
 --
 -- Nothing is undone in Redis when a script fails, so whatever may fail comes
 -- first: the log is looked at before anything is written, an item's set is
@@ -28,19 +32,43 @@ local marks = call('HMGET', counts, unpack(ARGV, 3, 2 + G))
 local outcomes, reply, entry = {}, {'', ''}, {}
 local at = 2 + 2 * G -- ops before this item end here in ARGV
 
+local nobody = {}
+
+-- Of the n users who follow ARGV[at] and are not in the set of a partly resident
+-- item: those who are not known to be rightly missing.
+local function unknowns(likers, was, n)
+  local missing, ask, unknown = {}, {}, {}
+  for i = 1, n do
+    if was[1 + i] == 0 then
+      missing[#missing + 1] = ARGV[at + i]
+      ask[#ask + 1] = '%' .. ARGV[at + i]
+    end
+  end
+  if #ask == 0 then return nobody end
+  local known = call('SMISMEMBER', likers, unpack(ask))
+  for i, user in ipairs(missing) do
+    if known[i] == 0 then unknown[user] = true end
+  end
+  return unknown
+end
+
 -- Apply the n ops whose users follow ARGV[at]; returns their outcomes and what
 -- the log shall say of them, or nil and the reason.
 local function apply(item, likers, mark, wants, n)
   if #mark > 15 or not tonumber(mark) then return nil, 'the stored count is no count' end
-  local was = pcall('SMISMEMBER', likers, unpack(ARGV, at + 1, at + n))
+  local was = pcall('SMISMEMBER', likers, '%', unpack(ARGV, at + 1, at + n))
   if was.err then return nil, was.err end
+  local partly = was[1] == 1
+  local unknown = partly and unknowns(likers, was, n) or nobody
 
   local out, before, now, order = {}, {}, {}, {}
   for i = 1, n do
     local user, want = ARGV[at + i], byte(wants, i)
-    local is = now[user] or was[i]
+    local is = now[user] or was[1 + i]
     local to = want == 126 and 1 - is or want - 48
-    if to == is then
+    if unknown[user] then
+      out[i] = 'u'
+    elseif to == is then
       out[i] = to == 1 and 'L' or 'N'
     else
       out[i] = to == 1 and '+' or '-'
@@ -54,15 +82,18 @@ local function apply(item, likers, mark, wants, n)
   if #order == 0 then return out, '' end
 
   local adds, removes, line = {}, {}, {item}
+  local moved = 0
   for i, user in ipairs(order) do
     local to = now[user]
     line[i + 1] = (to == 1 and '+' or '-') .. user
     if to ~= before[user] then
-      local list = to == 1 and adds or removes
+      local list, other = adds, removes
+      if to == 0 then list, other = removes, adds end
       list[#list + 1] = user
+      if partly then other[#other + 1] = '%' .. user end
+      moved = moved + to - before[user]
     end
   end
-  local moved = #adds - #removes
   if tonumber(mark) + moved < 0 then return nil, 'the stored count is below the number of likers' end
   if moved ~= 0 then
     local done = pcall('HINCRBY', counts, item, moved)

@@ -1,30 +1,36 @@
 -- Repair one finding of the reconciler, unless live traffic got there first.
 --
--- KEYS  1 counts   2 log   3 likers   4 pin
+-- KEYS  1 meta   2 counts   3 log   4 likers   5 pin
 -- ARGV  1 what   2 the pin's text   3 item   4 user   5 the smallest id of the
---       entries after the pin that were not looked at yet
+--       entries after the pin that were not looked at yet   6, 7 for shift
 --   what: add     the ledger has the pair, its set has lost it
 --         remove  the ledger has seen the pair's unlike, its set has not
 --         append  the set has the pair, the ledger never had it: log it again
 --         count   the count is not the cardinality
+--         shift   the count of a partly resident item is wrong by ARGV[6];
+--                 ARGV[7] is what weigh.lua told of `forgot`
 --         drop    the set or the count can't be read: make the item cold
 --
 -- Returns {state, before, after}; state is
---   'done'      before and after are what the count was and is, for count
+--   'done'      before and after are what the count was and is, for count and shift
 --   'kept'      it is no longer as it was found, or a newer entry names it
 --   'unpinned'  the pin is gone, so that entries may be missing
 --   'many'      look at the log first
-local counts, log, likers = KEYS[1], KEYS[2], KEYS[3]
+local meta, counts, log, likers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local what, item, user = ARGV[1], ARGV[3], ARGV[4]
-if redis.call('GET', KEYS[4]) ~= ARGV[2] then return {'unpinned'} end
+if redis.call('GET', KEYS[5]) ~= ARGV[2] then return {'unpinned'} end
 local mark = redis.call('HGET', counts, item)
 if not mark then return {'kept'} end
+local partly = redis.pcall('SISMEMBER', likers, '%') == 1
 
 if what == 'count' then
   local size = tostring(redis.call('SCARD', likers))
-  if mark == size then return {'kept'} end
+  if partly or mark == size then return {'kept'} end
   redis.call('HSET', counts, item, size)
   return {'done', mark, size}
+elseif what == 'shift' then
+  if not partly or (redis.call('HGET', meta, 'forgot') or '') ~= ARGV[7] then return {'kept'} end
+  return {'done', mark, tostring(redis.call('HINCRBY', counts, item, ARGV[6]))}
 end
 
 local newer = named(log, ARGV[5], item, what ~= 'drop' and user)
@@ -33,15 +39,23 @@ if newer ~= 'no' then return {newer == 'many' and 'many' or 'kept'} end
 if what == 'drop' then
   redis.call('HDEL', counts, item)
   redis.call('UNLINK', likers)
+  if partly then forgot(meta) end
   return {'done'}
 end
+if partly and string.find(user, '%', 1, true) then return {'kept'} end -- no user
 local is = redis.call('SISMEMBER', likers, user)
 if is ~= (what == 'add' and 0 or 1) then return {'kept'} end
-if what == 'add' then
-  redis.call('SADD', likers, user)
-elseif what == 'remove' then
-  redis.call('SREM', likers, user)
-else
+if what == 'append' then
   redis.call('XADD', log, '*', 'd', item .. ' +' .. user)
+  return {'done'}
 end
+if not partly then
+  redis.call(what == 'add' and 'SADD' or 'SREM', likers, user)
+  return {'done'}
+end
+local from, to = '%' .. user, user
+if what == 'remove' then from, to = to, from end
+-- Of whom a partly resident item knows nothing, nothing can be wrong.
+if redis.call('SREM', likers, from) == 0 then return {'kept'} end
+redis.call('SADD', likers, to)
 return {'done'}

@@ -8,12 +8,6 @@
 -- pin that is there belongs to an owner who lost the shard's lock: its repairs
 -- fail from now on.
 if redis.call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return 'closed' end
-local last = '0-0'
-local info = redis.pcall('XINFO', 'STREAM', KEYS[2])
-if not info.err then
-  for i = 1, #info, 2 do
-    if info[i] == 'last-generated-id' then last = info[i + 1] end
-  end
-end
-redis.call('SET', KEYS[3], last .. ' ' .. ARGV[2], 'PX', ARGV[3])
-return last
+local at = last(KEYS[2])
+redis.call('SET', KEYS[3], at .. ' ' .. ARGV[2], 'PX', ARGV[3])
+return at

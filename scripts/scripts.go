@@ -4,41 +4,57 @@ package scripts
 
 import _ "embed"
 
+// What other scripts begin with.
+//
+//go:embed shared.lua
+var shared string
+
+// The scripts, as embedded.
+var (
+	//go:embed check.lua
+	check string
+	//go:embed evict.lua
+	evict string
+	//go:embed forget.lua
+	forget string
+	//go:embed mend.lua
+	mend string
+	//go:embed pin.lua
+	pin string
+	//go:embed undo.lua
+	undo string
+	//go:embed weigh.lua
+	weigh string
+)
+
 // The scripts, as Redis gets them.
 var (
-	//go:embed like.lua
-	Like string
-	//go:embed read.lua
-	Read string
-	//go:embed open.lua
-	Open string
-	//go:embed check.lua
-	Check string
-	//go:embed purge.lua
-	Purge string
-	//go:embed lease.lua
-	Lease string
 	//go:embed install.lua
 	Install string
+	//go:embed keep.lua
+	Keep string
+	//go:embed learn.lua
+	Learn string
+	//go:embed lease.lua
+	Lease string
+	//go:embed like.lua
+	Like string
+	//go:embed open.lua
+	Open string
+	//go:embed purge.lua
+	Purge string
+	//go:embed read.lua
+	Read string
+	//go:embed snapshot.lua
+	Snapshot string
 	//go:embed trim.lua
 	Trim string
 
-	//go:embed pin.lua
-	Pin string
-	//go:embed evict.lua
-	Evict string
-	//go:embed keep.lua
-	Keep string
-	//go:embed snapshot.lua
-	Snapshot string
-
-	//go:embed names.lua
-	names string
-	//go:embed undo.lua
-	undo string
-	//go:embed mend.lua
-	mend string
-
-	Undo = names + undo
-	Mend = names + mend
+	Check  = shared + check
+	Evict  = shared + evict
+	Forget = shared + forget
+	Mend   = shared + mend
+	Pin    = shared + pin
+	Undo   = shared + undo
+	Weigh  = shared + weigh
 )

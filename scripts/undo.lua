@@ -14,12 +14,16 @@ if newer ~= 'no' then return newer == 'many' and 'many' or 'kept' end
 if redis.call('HEXISTS', counts, item) == 0 then return 'undone' end
 -- A set that can't be read, or a count that can't be moved, is damage: it must not
 -- hold the drain up. The reconciler mends both, from the ledger and from the set.
-if redis.pcall('SISMEMBER', likers, user) ~= tonumber(ARGV[3]) then return 'undone' end
+local is = redis.pcall('SMISMEMBER', likers, user, '%', '%' .. user)
+if is.err or is[1] ~= tonumber(ARGV[3]) then return 'undone' end
+local partly = is[2] == 1
 if ARGV[3] == '1' then
   redis.pcall('HINCRBY', counts, item, -1)
   redis.call('SREM', likers, user)
-else
+  if partly then redis.call('SADD', likers, '%' .. user) end
+elseif not partly or is[3] == 1 then
   redis.pcall('HINCRBY', counts, item, 1)
   redis.call('SADD', likers, user)
+  if partly then redis.call('SREM', likers, '%' .. user) end
 end
 return 'undone'

@@ -28,6 +28,7 @@ import (
 //	internal ─ bell ─ worker's parts ─ reconciler ─ counter ─ API
 type process struct {
 	log      *slog.Logger
+	tuning   settings.Tuning
 	redis    *stores.Redis
 	pool     *pgxpool.Pool
 	ledger   *ledger.Ledger
@@ -61,7 +62,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process,
 	if err := missing(s.Missing()); err != nil {
 		return nil, err
 	}
-	p := &process{log: log, registry: prometheus.NewRegistry()}
+	p := &process{log: log, tuning: s.Tuning, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			p.close()

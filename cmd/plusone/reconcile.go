@@ -39,12 +39,11 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) 
 	})
 }
 
-// janitorEvery is the pause between looks at Redis' memory.
-const janitorEvery = time.Second
-
 func (p *process) addReconciler(s settings.Reconcile) {
 	p.add("reconciler", reconcile.New(p.logs, p.ledger, p.reconcileOptions(s)).Run)
-	p.add("janitor", reconcile.NewJanitor(p.logs, s.ResidentMaxBytes, janitorEvery, p.registry).Run)
+	p.add("janitor", reconcile.NewJanitor(p.logs, reconcile.JanitorOptions{
+		Bound: p.tuning.ResidentMaxBytes, SetMax: int(p.tuning.ResidentSetMax), Metrics: p.registry,
+	}).Run)
 }
 
 func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {

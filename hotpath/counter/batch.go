@@ -130,6 +130,9 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 		case 'c':
 			c.again(errand{kind: cold, shard: s.shard, item: g.item}, s)
 			continue
+		case 'u':
+			c.again(errand{kind: unknown, shard: s.shard, item: g.item, user: s.op.User}, s)
+			continue
 		case 'e':
 			c.meter.refused.Inc()
 			s.fail(fmt.Errorf("%w: %s", like.ErrUnavailable, start))

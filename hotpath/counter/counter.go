@@ -20,11 +20,11 @@ type Source interface {
 	// the floor; floor >= watermark.
 	Settled(ctx context.Context, shard int) (floor, watermark like.Version, err error)
 	// Counts reads the counts of items and whether users[i] likes items[i]
-	// ("" = nobody asks), order kept, zero for items that it does not know.
+	// ("" = nobody asks; nil users: nobody at all), order kept, zero for items that
+	// it does not know.
 	Counts(ctx context.Context, items, users []string) ([]like.Reading, error)
-	// LoadLikers calls yield with the users who like the items, grouped: all of
-	// items[i] before those of items[i+1], at most page users a call. Items
-	// without likers are not yielded.
+	// LoadLikers calls yield with the users who like the items, each once, at most
+	// page users of one item a call. Items without likers are not yielded.
 	LoadLikers(ctx context.Context, items []string, page int, yield func(item string, users []string) error) error
 }
 
@@ -35,6 +35,9 @@ type Options struct {
 	QueueSize  int           // ops, and reads, that may wait; 32,768
 	Timeout    time.Duration // of each exchange with Redis; 1 s
 	LoadTime   time.Duration // of loading an item from the ledger, also its lease; 10 s
+
+	ResidentSetMax int   // likers from which an item is loaded partly; 20,000
+	MemoryMax      int64 // bytes that Redis shall use at most; 60 % of its maxmemory, or 1 GiB
 
 	// Changed is called with each shard whose log has grown. It must not block.
 	Changed func(shard int)
@@ -58,6 +61,9 @@ func (o Options) withDefaults() Options {
 	if o.LoadTime == 0 {
 		o.LoadTime = 10 * time.Second
 	}
+	if o.ResidentSetMax == 0 {
+		o.ResidentSetMax = 20_000
+	}
 	if o.Changed == nil {
 		o.Changed = func(int) {}
 	}
@@ -78,6 +84,7 @@ type Counter struct {
 	writes *queue[*slot]
 	reads  *queue[*look]
 	warm   *warmer
+	learn  *learner
 	meter  *meter
 
 	life  context.Context // ends when Close gives up waiting
@@ -106,11 +113,13 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	c.reads = newQueue[*look](opt.QueueSize)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.warm = newWarmer(c)
+	c.learn = newLearner(c.warm)
 	c.meter = newMeter(c)
 
 	c.lanes.Go(c.writeLane)
 	c.lanes.Go(c.readLane)
 	c.lanes.Go(c.warm.run)
+	c.lanes.Go(c.learn.run)
 	return c, nil
 }
 
@@ -155,7 +164,8 @@ func (c *Counter) Ready(ctx context.Context) error { return c.verify(ctx) }
 func (c *Counter) Close(ctx context.Context) error {
 	c.writes.close()
 	c.reads.close()
-	c.warm.stop()
+	c.warm.queue.close()
+	c.learn.queue.close()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -169,6 +179,5 @@ func (c *Counter) Close(ctx context.Context) error {
 	}
 	c.end()
 	<-ended
-	c.warm.wait()
 	return errors.Join(err, c.guarded.Close(), c.plain.Close())
 }

@@ -116,15 +116,6 @@ func TestAColdItemIsLoadedBeforeItsFirstOp(t *testing.T) {
 	})
 }
 
-func TestALargeItemLoadsWhileOthersGoOn(t *testing.T) {
-	r := realRig(t, Options{})
-	for i := range bigItem + 5 {
-		r.book.set("big", fmt.Sprintf("u%d", i), true)
-	}
-	equal(t, "count", r.do("big", "new", like.Liked).Count, bigItem+6)
-	r.checkItem("big", bigItem+6)
-}
-
 func TestAReadOfAColdItemIsAnsweredByTheLedgerAndWarmsIt(t *testing.T) {
 	r := realRig(t, Options{})
 	r.do("warm", "x", like.Liked) // opens nothing but its own shard

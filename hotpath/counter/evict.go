@@ -4,79 +4,111 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
 )
 
-// evictMost is how many items one script call drops: bounds how long Redis is
-// busy with it.
-const evictMost = 64
-
-// Memory is what Redis uses and may use, in bytes. Max is 0 when it has no limit.
-type Memory struct{ Used, Max int64 }
-
-// Memory asks Redis for its memory. Servers that do not tell (miniredis) use 0.
-func (l *Log) Memory(ctx context.Context) (Memory, error) {
-	info, err := l.rdb.Info(ctx, "memory").Result()
-	var reply redis.Error
-	if errors.As(err, &reply) && strings.Contains(err.Error(), "is not supported") {
-		return Memory{}, nil
-	}
-	if err != nil {
-		return Memory{}, fmt.Errorf("ask redis for its memory: %w", unavailable(err))
-	}
-	return Memory{Used: field(info, "used_memory"), Max: field(info, "maxmemory")}, nil
-}
-
-// field reads a number out of INFO; 0 when it is not there.
-func field(info, name string) int64 {
-	_, rest, _ := strings.Cut("\n"+info, "\n"+name+":")
-	value, _, _ := strings.Cut(rest, "\r")
-	n, _ := strconv.ParseInt(value, 10, 64)
-	return n
-}
-
-// Idle tells for how long nobody has touched the items' sets. Items without
-// likers have no set and count as idle for ever: they cost nothing to load.
-func (l *Log) Idle(ctx context.Context, shard int, items []string) ([]time.Duration, error) {
-	pipe := l.rdb.Pipeline()
-	asked := make([]*redis.DurationCmd, len(items))
-	for i, item := range items {
-		asked[i] = pipe.ObjectIdleTime(ctx, l.keys[shard].likers+item)
-	}
-	if _, err := pipe.Exec(ctx); err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("ask for idle items of shard %d: %w", shard, unavailable(err))
-	}
-	idle := make([]time.Duration, len(items))
-	for i, a := range asked {
-		if idle[i] = a.Val(); a.Err() != nil {
-			idle[i] = forever
-		}
-	}
-	return idle, nil
+// Use is how an item's set is used. Items without likers have no set and count as
+// idle for ever: they cost nothing to load.
+type Use struct {
+	Idle time.Duration // since anybody touched it
+	Size int64         // members
 }
 
 const forever = time.Duration(1<<63 - 1)
 
+// Uses tells how items' sets are used.
+func (l *Log) Uses(ctx context.Context, shard int, items []string) ([]Use, error) {
+	pipe := l.rdb.Pipeline()
+	idle, size := make([]*redis.DurationCmd, len(items)), make([]*redis.IntCmd, len(items))
+	for i, item := range items {
+		idle[i] = pipe.ObjectIdleTime(ctx, l.keys[shard].likers+item)
+		size[i] = pipe.SCard(ctx, l.keys[shard].likers+item)
+	}
+	var reply redis.Error
+	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &reply) { // no key, or no set
+		return nil, fmt.Errorf("ask for idle items of shard %d: %w", shard, unavailable(err))
+	}
+	uses := make([]Use, len(items))
+	for i := range items {
+		uses[i] = Use{Idle: idle[i].Val(), Size: size[i].Val()}
+		if idle[i].Err() != nil {
+			uses[i].Idle = forever
+		}
+	}
+	return uses, nil
+}
+
+// Some returns up to n resident items of a shard, picked at random.
+func (l *Log) Some(ctx context.Context, shard, n int) ([]string, error) {
+	items, err := l.rdb.HRandField(ctx, l.keys[shard].counts, n).Result()
+	if err != nil {
+		return nil, fmt.Errorf("pick items of shard %d: %w", shard, unavailable(err))
+	}
+	return items, nil
+}
+
+const (
+	evictMost = 64 // items that one script call drops: bounds how long Redis is busy with it
+	// lookMost is how long a log may be to be looked through for what may go. When
+	// it is longer, the ledger lags behind, and it is the log that takes the memory.
+	lookMost = 10_000
+)
+
 // Evict makes items cold that the log does not name; it returns how many.
 func (l *Log) Evict(ctx context.Context, shard int, items []string) (dropped int, err error) {
+	if len(items) == 0 {
+		return 0, nil
+	}
+	named := map[string]bool{}
+	end, err := l.look(ctx, shard, func(ch like.Change) { named[ch.Item] = true })
+	if errors.Is(err, errLong) {
+		return 0, nil
+	}
 	k := &l.keys[shard]
-	for len(items) > 0 {
-		n := min(len(items), evictMost)
-		names, args := []string{k.counts, k.log}, make([]any, n)
-		for i, item := range items[:n] {
-			names = append(names, k.likers+item)
-			args[i] = item
+	for len(items) > 0 && err == nil {
+		names, args := []string{k.meta, k.counts, k.log}, []any{end.String()}
+		for len(items) > 0 && len(args) <= evictMost {
+			if item := items[0]; !named[item] {
+				names = append(names, k.likers+item)
+				args = append(args, item)
+			}
+			items = items[1:]
 		}
-		here, err := evictScript.run(ctx, l.rdb, names, args...).Int()
-		if err != nil {
-			return dropped, fmt.Errorf("evict items of shard %d: %w", shard, unavailable(err))
+		var here int
+		if here, err = evictScript.run(ctx, l.rdb, names, args...).Int(); err != nil {
+			err = fmt.Errorf("evict items of shard %d: %w", shard, unavailable(err))
 		}
 		dropped += here
-		items = items[n:]
 	}
-	return dropped, nil
+	return dropped, err
+}
+
+var errLong = errors.New("the log is too long to be looked through")
+
+// look calls see with all changes in a shard's log, oldest first, and returns the
+// smallest id that it has not looked at. It gives up with errLong beyond lookMost
+// entries.
+func (l *Log) look(ctx context.Context, shard int, see func(like.Change)) (like.Version, error) {
+	var seen like.Version
+	for read := 0; read <= lookMost; {
+		entries, err := l.Read(ctx, shard, seen, 500)
+		if err != nil {
+			return 0, err
+		}
+		for _, e := range entries {
+			for _, ch := range e.Changes {
+				see(ch)
+			}
+			seen = e.Version
+		}
+		if len(entries) < 500 {
+			return seen.Next(), nil
+		}
+		read += len(entries)
+	}
+	return 0, errLong
 }

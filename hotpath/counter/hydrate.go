@@ -3,13 +3,13 @@ package counter
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
-	"time"
 )
 
 const (
-	bigItem  = 20_000 // likers from which an item loads by itself, beside the others
-	loadPage = 1_000  // likers that one SADD carries
+	groupLikers = 20_000 // likers that are loaded together; one item may have more
+	loadPage    = 1_000  // likers that one SADD carries
 )
 
 // loan is the right to load one item, and what came of it.
@@ -18,7 +18,8 @@ type loan struct {
 	item    string
 	gen     string // the shard's generation when the lease was given
 	size    int64  // likers, as the ledger counts them
-	n       int    // likers loaded; giveBack: install nothing
+	n       int64  // likers loaded; giveBack: install nothing
+	partly  bool   // install the count only
 	waiting []errand
 }
 
@@ -26,16 +27,23 @@ type loan struct {
 // lease.
 const giveBack = -1
 
+// number is what install.lua is told.
+func (l *loan) number() string {
+	if l.partly && l.n != giveBack {
+		return "%" + strconv.FormatInt(l.size, 10)
+	}
+	return strconv.FormatInt(l.n, 10)
+}
+
 // load makes the items that errands wait for resident: leases, one look at
-// their sizes, one pass over the likers of all small ones.
+// their sizes, one pass over the likers of those that are not too large.
 func (w *warmer) load(ctx context.Context, errands []errand) {
+	if !w.room(ctx, errands) {
+		return
+	}
 	waiting := make(map[string][]errand)
 	byShard := make(map[int][]string)
 	for _, e := range errands {
-		if w.loading(e.item) {
-			w.later([]errand{e})
-			continue
-		}
 		if _, ok := waiting[e.item]; !ok {
 			byShard[e.shard] = append(byShard[e.shard], e.item)
 		}
@@ -95,65 +103,64 @@ func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan,
 	return loans, reply[1], nil
 }
 
-// fetch loads the leased items: small ones together, each large one by itself
-// while the warmer goes on.
+// fetch asks how large the leased items are, and loads them: group by group, each
+// with time of its own and installed as soon as it is there, so that whatever is
+// asked for at once, every group is progress. Leases that run out meanwhile are
+// asked for again. Items that are too large to be resident wholly need no more
+// than their count.
 func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 	items := make([]string, len(loans))
 	for i, l := range loans {
 		items[i] = l.item
 	}
-	sizes, err := w.c.src.Counts(ctx, items, make([]string, len(items)))
+	sizes, err := w.c.src.Counts(ctx, items, nil)
 	if err != nil {
 		w.finish(ctx, loans, fmt.Errorf("ask the ledger for cold items: %w", err))
 		return
 	}
-	var small []*loan
+	var large, toLoad []*loan
 	for i, l := range loans {
-		if l.size = sizes[i].Count; l.size < bigItem {
-			small = append(small, l)
-			continue
-		}
-		select {
-		case w.big <- struct{}{}:
-			w.bigItems.Store(l.item, true)
-			w.loads.Go(func() {
-				defer func() { w.bigItems.Delete(l.item); <-w.big }()
-				ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
-				defer cancel()
-				w.finish(ctx, []*loan{l}, w.copy(ctx, []*loan{l}))
-			})
-		default: // as many as may are under way: come back when one has ended
-			w.giveBack(ctx, l)
-			w.later(l.waiting)
+		l.size = sizes[i].Count
+		if l.partly = l.size > int64(w.c.opt.ResidentSetMax); l.partly {
+			large = append(large, l)
+		} else {
+			toLoad = append(toLoad, l)
 		}
 	}
-	w.inGroups(small)
-}
-
-// groupLikers is how many likers are loaded together.
-const groupLikers = 50_000
-
-// inGroups loads small items, group by group, each with time of its own and
-// installed as soon as it is there: whatever is asked for at once, every group is
-// progress. Leases that run out meanwhile are asked for again.
-func (w *warmer) inGroups(loans []*loan) {
-	for len(loans) > 0 {
-		n, likers := 0, int64(0)
-		for n < len(loans) && (n == 0 || likers+loans[n].size <= groupLikers) {
-			likers += loans[n].size
-			n++
+	w.finish(ctx, large, nil)
+	for len(toLoad) > 0 {
+		n := groupOf(toLoad)
+		if full, err := w.full(ctx); full && err == nil {
+			w.putOff(ctx, toLoad)
+			return
 		}
-		ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
-		w.finish(ctx, loans[:n], w.copy(ctx, loans[:n]))
-		cancel()
-		loans = loans[n:]
+		w.loadGroup(toLoad[:n])
+		toLoad = toLoad[n:]
 	}
 }
 
-// loading reports whether a load of a large item is under way here.
-func (w *warmer) loading(item string) bool {
-	_, under := w.bigItems.Load(item)
-	return under
+// putOff gives leases back whose items find no room now.
+func (w *warmer) putOff(ctx context.Context, loans []*loan) {
+	for _, l := range loans {
+		l.n = giveBack
+	}
+	w.finish(ctx, loans, nil)
+}
+
+// groupOf is how many of the loans, at least one, make a group.
+func groupOf(loans []*loan) int {
+	n, likers := 1, loans[0].size
+	for n < len(loans) && likers+loans[n].size <= groupLikers {
+		likers += loans[n].size
+		n++
+	}
+	return n
+}
+
+func (w *warmer) loadGroup(loans []*loan) {
+	ctx, cancel := context.WithTimeout(w.c.life, w.c.opt.LoadTime)
+	defer cancel()
+	w.finish(ctx, loans, w.copy(ctx, loans))
 }
 
 // copy brings the likers of items from the ledger into temporary sets, which
@@ -176,7 +183,7 @@ func (w *warmer) copy(ctx context.Context, loans []*loan) error {
 		}
 		pipe.SAdd(ctx, key, members...)
 		pipe.PExpire(ctx, key, 2*w.c.opt.LoadTime)
-		l.n += len(users)
+		l.n += int64(len(users))
 		if pipe.Len() < 3*16 {
 			return nil
 		}
@@ -217,7 +224,7 @@ func (w *warmer) finish(ctx context.Context, loans []*loan, err error) {
 				w.later(l.waiting)
 			default:
 				w.end(l.waiting, nil)
-				w.c.meter.loaded(l.n)
+				w.c.meter.loaded(l)
 			}
 		}
 	}
@@ -237,19 +244,11 @@ func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string,
 	args := []any{loans[0].gen, w.token}
 	for _, l := range loans {
 		names = append(names, k.lease+l.item, k.loaded+l.item, k.likers+l.item)
-		args = append(args, l.item, l.n)
+		args = append(args, l.item, l.number())
 	}
 	states, err := installScript.run(ctx, w.c.plain, names, args...).Text()
 	if err == nil && len(states) != len(loans) {
 		err = fmt.Errorf("install cold items: redis answered %q", states)
 	}
 	return states, err
-}
-
-// giveBack frees a lease that was not used.
-func (w *warmer) giveBack(ctx context.Context, l *loan) {
-	l.n = giveBack
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_, _ = w.install(ctx, l.shard, []*loan{l}) // a lease ends by itself, too
 }

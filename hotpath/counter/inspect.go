@@ -14,6 +14,7 @@ type Item struct {
 	Resident bool
 	Count    string // as stored; a healthy one is a decimal number
 	Size     int64  // its set's cardinality, -1 when the key is no set
+	Partly   bool   // resident partly: the set holds what is known of some users
 	Users    []string
 	Listed   bool // Users are all of them
 }
@@ -42,12 +43,12 @@ func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at items of shard %d: %w", p.shard, unavailable(err))
 	}
-	if len(reply) != 3*len(items) {
+	if len(reply) != 4*len(items) {
 		return nil, fmt.Errorf("look at items of shard %d: redis answered %d values for %d items", p.shard, len(reply), len(items))
 	}
 	seen := make([]Item, len(items))
 	for i, item := range items {
-		seen[i] = itemOf(item, reply[3*i:])
+		seen[i] = itemOf(item, reply[4*i:])
 	}
 	return seen, nil
 }
@@ -56,6 +57,7 @@ func itemOf(id string, reply []any) Item {
 	item := Item{ID: id}
 	item.Count, item.Resident = reply[0].(string)
 	item.Size, _ = reply[1].(int64)
+	item.Partly = reply[3] == int64(1)
 	users, listed := reply[2].([]any)
 	for _, u := range users {
 		if s, ok := u.(string); ok {
@@ -98,13 +100,14 @@ const (
 	RemoveUser Fix = "remove" // from the set: the ledger has seen the unlike
 	AppendUser Fix = "append" // to the log: the ledger never had it
 	SetCount   Fix = "count"  // to the cardinality
+	ShiftCount Fix = "shift"  // by what the ledger says, see Weight
 	DropItem   Fix = "drop"   // make it cold: its set or count can't be read
 )
 
 // Mended is what came of a repair.
 type Mended struct {
 	Done          bool   // false: the pair or item is no longer as it was found
-	Before, After string // the count, for SetCount
+	Before, After string // the count, for SetCount and ShiftCount
 }
 
 // Mend makes one repair, unless the log names the pair (for DropItem the item)
@@ -114,24 +117,42 @@ func (p *Pin) Mend(ctx context.Context, fix Fix, pair Pair) (Mended, error) {
 		if _, named := p.named[pair]; named && fix != SetCount {
 			return Mended{}, nil
 		}
-		reply, err := mendScript.run(ctx, p.l.rdb,
-			[]string{p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
-			string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()).StringSlice()
-		switch {
-		case err != nil:
-			return Mended{}, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, unavailable(err))
-		case len(reply) == 3:
-			return Mended{Done: true, Before: reply[1], After: reply[2]}, nil
-		case reply[0] == "done":
-			return Mended{Done: true}, nil
-		case reply[0] == "unpinned":
-			return Mended{}, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, ErrUnpinned)
-		case reply[0] == "kept":
-			return Mended{}, nil
+		reply, err := p.mend(ctx, fix, pair)
+		if err != nil || reply[0] != "many" {
+			return mendedOf(reply), err
 		}
-		// many: look at what has come since in Go, then try again
+		// look at what has come since in Go, then try again
 		if err := p.readOn(ctx); err != nil {
 			return Mended{}, err
 		}
 	}
+}
+
+// mend runs mend.lua; the first value is its state.
+func (p *Pin) mend(ctx context.Context, fix Fix, pair Pair, more ...any) ([]string, error) {
+	reply, err := mendScript.run(ctx, p.l.rdb,
+		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
+		append([]any{string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()}, more...)...).StringSlice()
+	switch {
+	case err != nil:
+		err = unavailable(err)
+	case len(reply) == 0:
+		err = fmt.Errorf("redis answered nothing")
+	case reply[0] == "unpinned":
+		err = ErrUnpinned
+	}
+	if err != nil {
+		return nil, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, err)
+	}
+	return reply, nil
+}
+
+func mendedOf(reply []string) (m Mended) {
+	if len(reply) == 0 || reply[0] != "done" {
+		return m
+	}
+	if m.Done = true; len(reply) == 3 {
+		m.Before, m.After = reply[1], reply[2]
+	}
+	return m
 }

@@ -15,6 +15,8 @@ type meter struct {
 	closedShards prometheus.Counter
 	items        prometheus.Counter
 	likers       prometheus.Counter
+	partly       prometheus.Counter
+	lookups      prometheus.Counter
 }
 
 func newMeter(c *Counter) *meter {
@@ -32,10 +34,12 @@ func newMeter(c *Counter) *meter {
 		closedShards: counterOf("plusone_shards_closed_total", "Shards closed because their log was behind the ledger."),
 		items:        counterOf("plusone_hydrated_items_total", "Cold items loaded from the ledger."),
 		likers:       counterOf("plusone_hydrated_likers_total", "Likers of cold items loaded from the ledger."),
+		partly:       counterOf("plusone_hydrated_partly_total", "Cold items of which only the count was loaded, for their size."),
+		lookups:      counterOf("plusone_liker_lookups_total", "Users looked up in the ledger for partly resident items."),
 	}
 	if reg := c.opt.Metrics; reg != nil {
-		reg.MustRegister(m.seconds, m.ops, m.refused, m.opened, m.closedShards, m.items, m.likers,
-			waiting("ops", c.writes.len), waiting("reads", c.reads.len), waiting("errands", c.warm.queue.len))
+		reg.MustRegister(m.seconds, m.ops, m.refused, m.opened, m.closedShards, m.items, m.likers, m.partly, m.lookups,
+			waiting("ops", c.writes.len), waiting("reads", c.reads.len), waiting("errands", c.warm.queue.len), waiting("lookups", c.learn.queue.len))
 	}
 	return m
 }
@@ -56,7 +60,10 @@ func (m *meter) sent(ops int, took time.Duration) {
 	m.ops.Observe(float64(ops))
 }
 
-func (m *meter) loaded(likers int) {
+func (m *meter) loaded(l *loan) {
 	m.items.Inc()
-	m.likers.Add(float64(likers))
+	m.likers.Add(float64(l.n))
+	if l.partly {
+		m.partly.Inc()
+	}
 }

@@ -20,6 +20,7 @@ type look struct {
 	shard      int
 	out        like.Reading
 	cold       bool // Redis does not have the item
+	unknown    bool // Redis has it, and knows nothing of the user
 	err        error
 	call       *readCall
 }
@@ -47,9 +48,9 @@ func (l *look) fail(err error) {
 func (l *look) late(now time.Time) bool { return now.After(l.call.deadline) }
 
 // Read answers one Reading per item, order kept; user "" means that nobody asks
-// who likes it. Items that Redis does not hold are answered by the ledger at
-// once (their log is drained, so it knows all of them) and loaded behind the
-// answer if anybody likes them.
+// who likes it. Items that Redis does not hold, and users of whom a partly
+// resident item knows nothing, are answered by the ledger at once (their log is
+// drained, so it knows all of them) and loaded behind the answer.
 func (c *Counter) Read(ctx context.Context, items []string, user string) ([]like.Reading, error) {
 	call := c.newReadCall(ctx, items, user)
 	if !c.reads.put(call.waiting...) {
@@ -61,19 +62,25 @@ func (c *Counter) Read(ctx context.Context, items []string, user string) ([]like
 		return nil, fmt.Errorf("%w: %w", like.ErrUnavailable, ctx.Err())
 	}
 	out := make([]like.Reading, len(items))
-	var cold []int
+	var missing []*look
 	for i := range call.looks {
-		if err := call.looks[i].err; err != nil {
+		l := &call.looks[i]
+		if l.err != nil {
+			return nil, l.err
+		}
+		if l.cold || l.unknown {
+			missing = append(missing, l)
+		}
+	}
+	if len(missing) > 0 {
+		if err := c.ask(ctx, missing); err != nil {
 			return nil, err
 		}
-		if out[i] = call.looks[i].out; call.looks[i].cold {
-			cold = append(cold, i)
-		}
 	}
-	if len(cold) == 0 {
-		return out, nil
+	for i := range call.looks {
+		out[i] = call.looks[i].out
 	}
-	return out, c.readCold(ctx, out, cold, user)
+	return out, nil
 }
 
 func (c *Counter) newReadCall(ctx context.Context, items []string, user string) *readCall {
@@ -96,20 +103,26 @@ func (c *Counter) newReadCall(ctx context.Context, items []string, user string) 
 	return call
 }
 
-// readCold fills out[i] for every i in missing from the ledger.
-func (c *Counter) readCold(ctx context.Context, out []like.Reading, missing []int, user string) error {
+// ask completes looks from the ledger.
+func (c *Counter) ask(ctx context.Context, missing []*look) error {
 	items, users := make([]string, len(missing)), make([]string, len(missing))
-	for j, i := range missing {
-		items[j], users[j] = out[i].Item, user
+	for i, l := range missing {
+		items[i], users[i] = l.item, l.user
 	}
 	known, err := c.src.Counts(ctx, items, users)
 	if err != nil {
 		return fmt.Errorf("%w: %w", like.ErrUnavailable, err)
 	}
-	for j, i := range missing {
-		out[i] = known[j]
-		if known[j].Count > 0 {
-			c.errand(errand{kind: cold, shard: ShardOf(items[j], c.opt.Shards), item: items[j]})
+	for i, l := range missing {
+		switch {
+		case l.unknown: // its count in Redis is newer
+			l.out.Liked = known[i].Liked
+			c.errand(errand{kind: unknown, shard: l.shard, item: l.item, user: l.user})
+		case known[i].Count > 0:
+			c.errand(errand{kind: cold, shard: l.shard, item: l.item})
+			fallthrough
+		default:
+			l.out = known[i]
 		}
 	}
 	return nil
@@ -207,6 +220,8 @@ func (l *look) answer(letter byte, count string, asked time.Time) {
 		err = errors.New("its set of likers can't be read")
 	case letter == 'c':
 		l.cold = true
+	case letter == 'u':
+		l.unknown = true
 	}
 	if err != nil {
 		l.fail(fmt.Errorf("%w: item %s: %w", like.ErrUnavailable, l.item, err))

@@ -38,6 +38,9 @@ var (
 	snapScript    = newScript(scripts.Snapshot)
 	mendScript    = newScript(scripts.Mend)
 	evictScript   = newScript(scripts.Evict)
+	forgetScript  = newScript(scripts.Forget)
+	learnScript   = newScript(scripts.Learn)
+	weighScript   = newScript(scripts.Weigh)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

@@ -56,7 +56,8 @@ func (b *book) Counts(_ context.Context, items, users []string) ([]like.Reading,
 	out := make([]like.Reading, len(items))
 	for i, item := range items {
 		out[i] = like.Reading{
-			Item: item, Count: int64(len(b.likers[item])), Liked: b.likers[item][users[i]],
+			Item: item, Count: int64(len(b.likers[item])),
+			Liked:  users != nil && b.likers[item][users[i]],
 			Source: like.FromLedger, AsOf: time.Now(),
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"log/slog"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,9 +15,10 @@ import (
 type kind uint8
 
 const (
-	verify kind = iota // a server that was not looked at yet
-	closed             // a shard that is not open
-	cold               // an item that is not resident
+	verify  kind = iota // a server that was not looked at yet
+	closed              // a shard that is not open
+	cold                // an item that is not resident
+	unknown             // a user of whom a partly resident item knows nothing
 )
 
 // errand is something that an op or a read needs before it can be tried again.
@@ -27,41 +27,32 @@ type errand struct {
 	kind  kind
 	shard int
 	item  string
+	user  string // for unknown
 	slot  *slot
 	look  *look
 }
 
 const (
-	maxErrands = 1024 // taken at once; bounds one load from the ledger
-	bigLoads   = 2    // large items that may load side by side
+	maxErrands = 1024 // taken at once; bounds one question to the ledger
 	// pause before what another process is doing is looked at again.
 	pause = 20 * time.Millisecond
 )
 
 // warmer does everything on the op's way that needs the ledger, so that the
-// lanes never wait for it. It has one goroutine, and one for each large item
-// that is loading.
+// lanes never wait for it. It has one goroutine; the learner beside it has
+// another.
 type warmer struct {
 	c     *Counter
 	queue *queue[errand]
 	token string // marks this process's leases, so that it finds those again whose answer was lost
 
-	big      chan struct{} // a place per large load
-	bigItems sync.Map      // items that load by themselves
-	loads    sync.WaitGroup
-
-	warned atomic.Int64 // unix time of the last failure that was logged; failures come in crowds
+	fullness fullness
+	warned   atomic.Int64 // unix time of the last failure that was logged; failures come in crowds
 }
 
 func newWarmer(c *Counter) *warmer {
-	return &warmer{c: c, queue: newQueue[errand](c.opt.QueueSize), token: rand.Text(), big: make(chan struct{}, bigLoads)}
+	return &warmer{c: c, queue: newQueue[errand](c.opt.QueueSize), token: rand.Text()}
 }
-
-func (w *warmer) stop() { w.queue.close() }
-
-// wait returns when the large loads have ended; Counter.Close has ended their
-// context before.
-func (w *warmer) wait() { w.loads.Wait() }
 
 func (w *warmer) run() {
 	buf := make([]errand, 0, maxErrands)
@@ -161,7 +152,11 @@ func (c *Counter) again(e errand, s *slot) {
 }
 
 func (c *Counter) errand(e errand) {
-	if !c.warm.queue.put(e) {
+	queue := c.warm.queue
+	if e.kind == unknown {
+		queue = c.learn.queue
+	}
+	if !queue.put(e) {
 		e.fail(fmt.Errorf("%w: too many items are being loaded", like.ErrBusy))
 	}
 }

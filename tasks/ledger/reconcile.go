@@ -107,7 +107,16 @@ type Known struct {
 
 // Rows looks pairs up, users[i] of items[i]; order kept.
 func (l *Ledger) Rows(ctx context.Context, items, users []string) ([]Known, error) {
-	rows, err := l.pool.Query(ctx, `
+	return rowsOf(ctx, l.pool, items, users)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	Query(ctx context.Context, sql string, args ...any) (pgx.Rows, error)
+}
+
+func rowsOf(ctx context.Context, q querier, items, users []string) ([]Known, error) {
+	rows, err := q.Query(ctx, `
 		SELECT r.version IS NOT NULL, coalesce(r.liked, false), coalesce(r.version, 0)
 		  FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (item_id, user_id, place)
 		  LEFT JOIN likes r ON r.item_id = q.item_id AND r.user_id = q.user_id

@@ -43,6 +43,9 @@ func missing(flag, value string) []string {
 type Tuning struct {
 	Shards Shards `help:"Number of shards, a power of two up to 4096. It is set once; plusone migrate shards changes it." default:"16"`
 	Unsafe bool   `help:"Run on a Redis that may evict likes (maxmemory-policy other than noeviction), which is refused otherwise."`
+
+	ResidentMaxBytes int64   `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 85 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
+	ResidentSetMax   SetSize `name:"resident-set-max" help:"Likers from which an item is in Redis partly only, up to 100000: the rest is looked up in Postgres when needed." default:"20000" placeholder:"N"`
 }
 
 // HTTP bounds the public listener.
@@ -98,11 +101,10 @@ type Worker struct {
 
 // Reconcile says how hard to compare the stores.
 type Reconcile struct {
-	ReconcileEvery   time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
-	ReconcileFull    time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
-	ReconcileRate    int           `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process." default:"100000"`
-	ResidentMaxBytes int64         `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 90 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
-	ReconcileSettle  time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
+	ReconcileEvery  time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
+	ReconcileFull   time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
+	ReconcileRate   int           `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process." default:"100000"`
+	ReconcileSettle time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
 }
 
 // Internal is the internal listener.

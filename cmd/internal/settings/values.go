@@ -36,3 +36,17 @@ func (d *Digest) UnmarshalText(b []byte) error {
 	*d = sum
 	return nil
 }
+
+// SetSize is a number of likers that an item may have in Redis.
+type SetSize int
+
+// UnmarshalText reads a number from 1 to 100,000: more would hold up other items
+// that are loaded.
+func (s *SetSize) UnmarshalText(b []byte) error {
+	n, err := strconv.Atoi(string(b))
+	if err != nil || n < 1 || n > 100_000 {
+		return fmt.Errorf("%q is not a number from 1 to 100000", b)
+	}
+	*s = SetSize(n)
+	return nil
+}

@@ -1,0 +1,190 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+// partly compares an item of which Redis knows some users only: those with the
+// ledger's rows, and its count with the ledger's, since no cardinality tells it.
+func (c *comparison) partly(ctx context.Context, item counter.Item) error {
+	p := &partlyItem{comparison: c, id: item.ID}
+	for more := true; more; {
+		err := within(ctx, func(ctx context.Context) (err error) {
+			more, err = p.page(ctx)
+			return err
+		})
+		if err == nil {
+			err = c.pay(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return within(ctx, p.count)
+}
+
+// partlyItem is how far the comparison of a partly resident item has got.
+type partlyItem struct {
+	*comparison
+	id     string
+	cursor uint64
+}
+
+// page looks the next known users up in the ledger.
+func (p *partlyItem) page(ctx context.Context) (more bool, err error) {
+	members, next, err := p.pin.Users(ctx, p.id, p.cursor)
+	if err != nil {
+		return false, err
+	}
+	p.cursor = next
+	var likers, others []counter.Pair
+	var suspects []suspect
+	for _, m := range members {
+		user, liked := counter.Told(m)
+		pair := counter.Pair{Item: p.id, User: user}
+		switch {
+		case user == "": // what makes the item a partly resident one
+		case like.CheckUser(user) != nil && liked:
+			suspects = append(suspects, suspect{pair, counter.RemoveUser, CauseBadID})
+		case like.CheckUser(user) != nil: // asks for nobody: it goes with the item
+		case liked:
+			likers = append(likers, pair)
+		default:
+			others = append(others, pair)
+		}
+	}
+	extra, err := p.extra(ctx, likers)
+	if err != nil {
+		return false, err
+	}
+	kept, err := p.kept(ctx, others)
+	if err != nil {
+		return false, err
+	}
+	if _, err = p.mend(ctx, append(append(suspects, extra...), kept...)); err != nil {
+		return false, err
+	}
+	p.owed += len(members)
+	return next != 0, p.pin.Keep(ctx)
+}
+
+// kept are the users who are known not to like the item, and whom the ledger says
+// to like it.
+func (p *partlyItem) kept(ctx context.Context, pairs []counter.Pair) ([]suspect, error) {
+	known, err := p.look(ctx, pairs, p.ledger.Rows)
+	var suspects []suspect
+	for i, k := range known {
+		if k.Liked && !newer(k.Version, p.pin) {
+			suspects = append(suspects, suspect{pairs[i], counter.AddUser, CauseLikeKept})
+		}
+	}
+	return suspects, err
+}
+
+// look asks for the rows of pairs.
+func (c *comparison) look(ctx context.Context, pairs []counter.Pair,
+	rows func(context.Context, []string, []string) ([]ledger.Known, error),
+) ([]ledger.Known, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	items, users := make([]string, len(pairs)), make([]string, len(pairs))
+	for i, p := range pairs {
+		items[i], users[i] = p.Item, p.User
+	}
+	return rows(ctx, items, users)
+}
+
+// count compares the item's count in Redis with the ledger's, to which it adds
+// what the log has in between. It waits until the ledger has all that the log may
+// have dropped.
+func (p *partlyItem) count(ctx context.Context) error {
+	for range 100 {
+		behind := false
+		err := p.ledger.AtOnce(ctx, func(m *ledger.Moment) error {
+			count, watermark, err := m.Count(ctx, p.shard, p.id)
+			if err != nil {
+				return err
+			}
+			if behind = !p.pin.Keeps(watermark); behind {
+				return nil
+			}
+			return p.countAt(ctx, m, count, watermark)
+		})
+		if err != nil || !behind {
+			return err
+		}
+		p.opt.Ring(p.shard)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return fmt.Errorf("shard %d: %w", p.shard, ErrLag)
+}
+
+// countAt compares the counts of one moment of the ledger, and repairs Redis'.
+func (p *partlyItem) countAt(ctx context.Context, m *ledger.Moment, count int64, watermark like.Version) error {
+	w, err := p.pin.Weigh(ctx, p.id)
+	if err != nil || w == nil {
+		return err
+	}
+	said, err := p.pin.Since(ctx, p.id, watermark, w)
+	if err != nil {
+		return err
+	}
+	var pairs []counter.Pair
+	for user := range said {
+		pairs = append(pairs, counter.Pair{Item: p.id, User: user})
+	}
+	known, err := p.look(ctx, pairs, m.Rows)
+	if err != nil {
+		return err
+	}
+	moved := int64(0)
+	for i, k := range known {
+		if will := said[pairs[i].User]; will != k.Liked {
+			moved += map[bool]int64{true: 1, false: -1}[will]
+		}
+	}
+	if w.Count == strconv.FormatInt(count+moved, 10) {
+		return nil
+	}
+	// It may be the ledger's count that is wrong, which the check of the books mends.
+	sum, err := m.Sum(ctx, p.id)
+	if err != nil {
+		return err
+	}
+	return p.shift(ctx, w, sum+moved)
+}
+
+func (p *partlyItem) shift(ctx context.Context, w *counter.Weight, want int64) error {
+	is, err := strconv.ParseInt(w.Count, 10, 64)
+	switch {
+	case err != nil:
+		return p.drop(ctx, p.id, CausePartCount)
+	case is == want:
+		return nil
+	}
+	d := Drift{
+		Shard: p.shard, Item: p.id, Side: InCounter,
+		Before: w.Count, After: strconv.FormatInt(want, 10), Cause: CausePartCount,
+	}
+	if !p.dry {
+		mended, err := p.pin.Shift(ctx, p.id, w, want-is)
+		if err != nil || !mended.Done {
+			return err
+		}
+		d.Before, d.After, d.Repaired = mended.Before, mended.After, true
+	}
+	p.found(d)
+	return nil
+}

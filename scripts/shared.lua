@@ -1,0 +1,48 @@
+-- Shared by other scripts; put in front of them.
+--
+-- last(log) is the last id that a log has given, whether or not its entry is left.
+local function last(log)
+  local info = redis.pcall('XINFO', 'STREAM', log)
+  if not info.err then
+    for i = 1, #info, 2 do
+      if info[i] == 'last-generated-id' then return info[i + 1] end
+    end
+  end
+  return '0-0'
+end
+
+-- told(log, from, item) returns what the entries with an id from `from` on say of
+-- an item: user → '+' or '-', the last one counts. nil when there are more entries
+-- than one call may look at (500).
+local function told(log, from, item)
+  local entries = redis.call('XRANGE', log, from, '+', 'COUNT', 501)
+  if #entries > 500 then return nil end
+  local said = {}
+  for _, entry in ipairs(entries) do
+    local fields = entry[2]
+    if fields[1] == 'd' then
+      local text = '\n' .. fields[2] .. '\n'
+      local head = '\n' .. item .. ' '
+      local from, to = string.find(text, head, 1, true)
+      while from do
+        local stop = string.find(text, '\n', to, true)
+        for sign, user in string.gmatch(string.sub(text, to, stop - 1), '([+-])(%S+)') do said[user] = sign end
+        from, to = string.find(text, head, stop, true)
+      end
+    end
+  end
+  return said
+end
+
+-- named(log, from, item, user) tells whether those entries name the pair (or,
+-- without a user, the item): 'yes', 'no', or 'many' when they are too many.
+local function named(log, from, item, user)
+  local said = told(log, from, item)
+  if not said then return 'many' end
+  if user then return said[user] and 'yes' or 'no' end
+  return next(said) and 'yes' or 'no'
+end
+
+-- forgot(meta) says that something which was known of a partly resident item is not
+-- known any more: an answer of the ledger from before may be too old by now.
+local function forgot(meta) redis.call('HINCRBY', meta, 'forgot', 1) end
