@@ -17,7 +17,7 @@ const (
 
 // Shrink makes an item partly resident, if it is not, and lets it forget users
 // until at most keep members are left; fewer go when the log names them or is too
-// long. It reports how many went.
+// long. It reports by how many members the set is smaller.
 func (l *Log) Shrink(ctx context.Context, shard int, item string, keep int64) (forgot int64, err error) {
 	size, err := l.rdb.SCard(ctx, l.keys[shard].likers+item).Result()
 	if err != nil {
@@ -38,7 +38,7 @@ func (l *Log) Shrink(ctx context.Context, shard int, item string, keep int64) (f
 	return forgot, err
 }
 
-// forget drops about n members and returns how many are left.
+// forget drops up to n members and returns how many are left.
 func (l *Log) forget(ctx context.Context, shard int, item string, n int64) (left int64, err error) {
 	k := &l.keys[shard]
 	said := map[string]bool{} // user → liked, as the log says last
@@ -50,7 +50,8 @@ func (l *Log) forget(ctx context.Context, shard int, item string, n int64) (left
 	if err != nil {
 		return 0, err
 	}
-	members, err := l.rdb.SRandMemberN(ctx, k.likers+item, n).Result()
+	// A few more than may go, since some may have to stay.
+	members, err := l.rdb.SRandMemberN(ctx, k.likers+item, n+64).Result()
 	if err != nil {
 		return 0, fmt.Errorf("shrink %s: %w", item, unavailable(err))
 	}
@@ -62,7 +63,7 @@ func (l *Log) forget(ctx context.Context, shard int, item string, n int64) (left
 	}
 	for _, m := range members {
 		user, _ := Told(m)
-		if _, is := said[user]; !is && user != "" {
+		if _, is := said[user]; !is && user != "" && len(drop) < int(n) {
 			drop = append(drop, m)
 		}
 	}

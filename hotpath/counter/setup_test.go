@@ -26,6 +26,7 @@ type book struct {
 	floor     map[int]like.Version
 	err       error // every call fails with it
 	queries   int
+	answered  func() // runs between the look at the book and the answer
 }
 
 func newBook() *book {
@@ -36,6 +37,26 @@ func (b *book) enter() (func(), error) {
 	b.mu.Lock()
 	b.queries++
 	return b.mu.Unlock, b.err
+}
+
+// asked is how often the book was asked anything.
+func (b *book) asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.queries
+}
+
+func (b *book) size(item string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.likers[item])
+}
+
+// answer sets what runs between a look at the counts and the answer.
+func (b *book) answer(between func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.answered = between
 }
 
 func (b *book) fail(err error) {
@@ -60,6 +81,11 @@ func (b *book) Counts(_ context.Context, items, users []string) ([]like.Reading,
 			Liked:  users != nil && b.likers[item][users[i]],
 			Source: like.FromLedger, AsOf: time.Now(),
 		}
+	}
+	if wait := b.answered; wait != nil {
+		b.mu.Unlock()
+		wait()
+		b.mu.Lock()
 	}
 	return out, err
 }
