@@ -31,11 +31,14 @@
 //	none            has it        appended to the log again, so the ledger gets it
 //	not liked       has it        out of the set: the ledger has seen the unlike
 //
-// A count in Redis follows its set, a count in the ledger its rows. Before the
+// A count in Redis follows its set, a count in the ledger its rows. A set that
+// holds only some of an item's likers can't tell its count; that one is compared
+// with the ledger's, to which what the log has in between is added. Before the
 // shards the books are checked: the ledger's counts against its own rows.
 //
 // Reconcilers share the work by advisory locks, one per shard: who finds a shard
 // locked leaves it to the other, and a single pass waits for its turn.
 //
-// The Janitor keeps Redis' memory under its bound by making idle items cold.
+// The Janitor keeps Redis' memory under its bound by making idle items cold and
+// large ones partly resident.
 package reconcile

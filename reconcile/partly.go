@@ -2,9 +2,7 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"strconv"
-	"time"
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
@@ -103,44 +101,46 @@ func (c *comparison) look(ctx context.Context, pairs []counter.Pair,
 }
 
 // count compares the item's count in Redis with the ledger's, to which it adds
-// what the log has in between. It waits until the ledger has all that the log may
-// have dropped.
+// what the log has in between. When a drain has moved some of that meanwhile, and
+// it may have been trimmed, it begins again.
 func (p *partlyItem) count(ctx context.Context) error {
 	for range 100 {
-		behind := false
+		moved := false
 		err := p.ledger.AtOnce(ctx, func(m *ledger.Moment) error {
 			count, watermark, err := m.Count(ctx, p.shard, p.id)
 			if err != nil {
 				return err
 			}
-			if behind = !p.pin.Keeps(watermark); behind {
-				return nil
+			w, said, err := p.since(ctx, watermark)
+			if err != nil || w == nil {
+				return err
 			}
-			return p.countAt(ctx, m, count, watermark)
+			if _, now, err := p.ledger.Floor(ctx, p.shard); err != nil || now != watermark && !p.pin.Keeps(watermark) {
+				moved = true
+				return err
+			}
+			return p.countAt(ctx, m, count, w, said)
 		})
-		if err != nil || !behind {
+		if err != nil || !moved {
 			return err
 		}
-		p.opt.Ring(p.shard)
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(20 * time.Millisecond):
-		}
 	}
-	return fmt.Errorf("shard %d: %w", p.shard, ErrLag)
+	return nil // busy: another pass will find a quieter moment
+}
+
+// since weighs the item and reads what the log says of it after watermark; a nil
+// weight means that it is not partly resident any more.
+func (p *partlyItem) since(ctx context.Context, watermark like.Version) (*counter.Weight, map[string]bool, error) {
+	w, err := p.pin.Weigh(ctx, p.id)
+	if err != nil || w == nil {
+		return nil, nil, err
+	}
+	said, err := p.pin.Since(ctx, p.id, watermark, w)
+	return w, said, err
 }
 
 // countAt compares the counts of one moment of the ledger, and repairs Redis'.
-func (p *partlyItem) countAt(ctx context.Context, m *ledger.Moment, count int64, watermark like.Version) error {
-	w, err := p.pin.Weigh(ctx, p.id)
-	if err != nil || w == nil {
-		return err
-	}
-	said, err := p.pin.Since(ctx, p.id, watermark, w)
-	if err != nil {
-		return err
-	}
+func (p *partlyItem) countAt(ctx context.Context, m *ledger.Moment, count int64, w *counter.Weight, said map[string]bool) error {
 	var pairs []counter.Pair
 	for user := range said {
 		pairs = append(pairs, counter.Pair{Item: p.id, User: user})

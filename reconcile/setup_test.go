@@ -36,6 +36,11 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newRigOf(t, counter.Options{Shards: shards})
+}
+
+func newRigOf(t *testing.T, counts counter.Options) *rig {
+	t.Helper()
 	server := privatetest.Redis(t)
 	opt, err := redis.ParseURL(server.URL())
 	ok(t, err)
@@ -49,7 +54,7 @@ func newRig(t *testing.T) *rig {
 	ok(t, err)
 	r.log = counter.NewLog(r.rdb, shards)
 	r.drainer = tasks.NewDrainer(r.log, r.ledger, 0, prometheus.NewRegistry())
-	r.counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, r.ledger, counter.Options{Shards: shards})
+	r.counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, r.ledger, counts)
 	ok(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -13,15 +13,31 @@
 // The way of an op:
 //
 //	Apply ── queue ── lane ── like.lua ──┬── changed, unchanged ── answer
-//	           ▲                         ├── cold ────┐
-//	           │                         └── closed ──┤
-//	           └──────── again ───── warmer ◄─────────┘
-//	                                   opens shards, loads items from the ledger
+//	           ▲                         ├── unknown ──► learner ───┐
+//	           │                         ├── cold ────┐             │
+//	           │                         └── closed ──┤             │
+//	           └──────── again ───── warmer ◄─────────┘             │
+//	           └──────── again ─────────────────────────────────────┘
+//
+// The warmer opens shards and loads items from the ledger, the learner looks users
+// up there.
 //
 // A lane sends what has gathered while its previous batch was under way, so an
 // idle server answers in one round trip and a busy one fills its batches. The
 // lane never waits for the ledger: ops that need it are handed to the warmer
 // and come back into the queue.
+//
+// An item is cold, or resident wholly (its set are its likers), or partly: its set
+// holds the users who are known to like it, those who are known not to, marked by a
+// "%" that no id can hold, and "%" itself.
+//
+//	         ┌──install.lua──────────────► wholly ──┐
+//	cold ────┤                               │      ├──evict.lua──► cold
+//	         └──install.lua, too large──► partly ───┘
+//	                                         ▲ forget.lua: by the janitor
+//
+// An item leaves a state, and a partly resident one forgets a user, only when no
+// entry of the log names what goes: so the ledger knows it, and may be asked.
 //
 // A shard is closed, open, or closed again:
 //

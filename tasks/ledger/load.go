@@ -26,10 +26,7 @@ func (l *Ledger) LoadLikers(ctx context.Context, items []string, page int,
 	}
 	defer rows.Close()
 	p := likersPage{items: items, most: page, yield: yield}
-	if err := p.read(rows); err != nil {
-		return err
-	}
-	return failed("load likers", rows.Err())
+	return p.read(rows)
 }
 
 // likersPage gathers likers of one item.
@@ -57,8 +54,8 @@ func (p *likersPage) read(rows pgx.Rows) error {
 		}
 		p.users = append(p.users, user)
 	}
-	if rows.Err() != nil {
-		return nil // the caller tells
+	if err := rows.Err(); err != nil {
+		return failed("load likers", err)
 	}
 	return p.turn()
 }
