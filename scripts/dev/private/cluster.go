@@ -103,14 +103,14 @@ func (p *Postgres) initdb(ctx context.Context, data string) error {
 func runToEnd(ctx context.Context, cmd *exec.Cmd, started func() error) error {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
-	child, err := spawn(cmd)
+	child, err := Spawn(cmd)
 	if err := errors.Join(err, started()); err != nil {
 		return err
 	}
 	select {
 	case <-child.done:
 	case <-ctx.Done():
-		child.kill()
+		child.Kill()
 		return ctx.Err()
 	}
 	if child.err != nil {

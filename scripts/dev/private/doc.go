@@ -12,6 +12,8 @@
 //     same directory, it is there. (PostgresOptions.FastUnsafe keeps this for
 //     killed processes, not for a lost machine.)
 //
+// Spawn gives other children the same life.
+//
 // Programs that are not installed are reported as ErrMissing.
 package private
 

@@ -34,7 +34,7 @@ type Postgres struct {
 	runAs    *account
 	port     int
 	password string
-	proc     *process
+	proc     *Process
 }
 
 // The superuser and the database that a private Postgres has.
@@ -90,11 +90,11 @@ func (p *Postgres) Pid() int { return p.proc.cmd.Process.Pid }
 
 // Stop breaks off open transactions and shuts the server down ("fast"). When
 // ctx ends first it is killed, and the error says so.
-func (p *Postgres) Stop(ctx context.Context) error { return p.proc.stop(ctx, syscall.SIGINT) }
+func (p *Postgres) Stop(ctx context.Context) error { return p.proc.Stop(ctx, syscall.SIGINT) }
 
 // Kill ends the server at once, as a crash would. Its backends see that and end
 // a moment later.
-func (p *Postgres) Kill() { p.proc.kill() }
+func (p *Postgres) Kill() { p.proc.Kill() }
 
 // Restart starts the server again on its port and directory, after stopping
 // it if it runs.
@@ -152,14 +152,14 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 		return errors.Join(err, log.Close())
 	}
 	cmd.Stdout, cmd.Stderr = log, log
-	proc, err := spawn(cmd)
+	proc, err := Spawn(cmd)
 	closed := errors.Join(log.Close(), done())
 	if err != nil {
 		return errors.Join(err, closed)
 	}
 	p.proc = proc
 	if err := errors.Join(closed, p.ready(ctx, before)); err != nil {
-		proc.kill()
+		proc.Kill()
 		return err
 	}
 	return nil

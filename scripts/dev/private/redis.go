@@ -28,7 +28,7 @@ type Redis struct {
 	opts RedisOptions
 	bin  string
 	port int
-	proc *process
+	proc *Process
 }
 
 // StartRedis starts redis-server with an append-only file, no snapshots and no
@@ -119,10 +119,10 @@ func (r *Redis) Pid() int { return r.proc.cmd.Process.Pid }
 
 // Stop lets the server write what it holds and end. When ctx ends first it is
 // killed, and the error says so.
-func (r *Redis) Stop(ctx context.Context) error { return r.proc.stop(ctx, syscall.SIGTERM) }
+func (r *Redis) Stop(ctx context.Context) error { return r.proc.Stop(ctx, syscall.SIGTERM) }
 
 // Kill ends the server at once, as a crash would.
-func (r *Redis) Kill() { r.proc.kill() }
+func (r *Redis) Kill() { r.proc.Kill() }
 
 // Restart starts the server again on its port and directory, after stopping
 // it if it runs.
@@ -141,13 +141,13 @@ func (r *Redis) start(ctx context.Context) error {
 		"--appendonly", "yes", "--appendfsync", r.opts.AppendFsync,
 		"--save", "", "--maxmemory-policy", "noeviction",
 	}
-	proc, err := spawn(exec.Command(r.bin, append(args, r.opts.Extra...)...))
+	proc, err := Spawn(exec.Command(r.bin, append(args, r.opts.Extra...)...))
 	if err != nil {
 		return err
 	}
 	r.proc = proc
 	if err := r.ready(ctx); err != nil {
-		proc.kill()
+		proc.Kill()
 		return err
 	}
 	return nil
