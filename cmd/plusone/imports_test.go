@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"tasks/ledger":                    {"hotpath/like", "migrations"},
 	"reconcile":                       {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"cmd/...":                         {"hotpath/...", "tasks/...", "reconcile", "migrations", "scripts/...", "cmd/internal/..."},
+	"cmd/chaos/...":                   {"cmd/chaos/..."},
 	"scripts/dev/private/privatetest": {"scripts/dev/private"},
 }
 
@@ -157,6 +158,8 @@ func TestTheTableOfImportsRefusesWhatItShould(t *testing.T) {
 		{"cmd/internal/sandbox/x.go", "plusone/scripts/dev/private", true},
 		{"cmd/plusone/x.go", "plusone/scripts/dev/private/privatetest", false},
 		{"hotpath/like/x_test.go", "plusone/hotpath/like", true},
+		{"cmd/chaos/load/x.go", "plusone/cmd/chaos/model", true},
+		{"cmd/plusone/x.go", "plusone/cmd/chaos/model", false},
 		{"scripts/scripts.go", "plusone/hotpath/like", false},
 	} {
 		if why := refuse(c.file, c.imported); (why == "") != c.ok {

@@ -1,0 +1,93 @@
+package house
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"plusone/cmd/chaos/model"
+	"plusone/hotpath/like"
+)
+
+// Stored reads all that both stores hold. They must be at rest.
+func (h *House) Stored(ctx context.Context) (model.Stored, error) {
+	s := model.Stored{Rows: map[model.Pair]model.Row{}, LedgerCounts: map[string]int64{}, Resident: map[string]model.ResidentItem{}}
+	rows, err := h.Pool.Query(ctx, `SELECT item_id, user_id, liked, version FROM likes`)
+	if err != nil {
+		return s, err
+	}
+	var p model.Pair
+	var row model.Row
+	_, err = pgx.ForEachRow(rows, []any{&p.Item, &p.User, &row.Liked, &row.Version}, func() error { s.Rows[p] = row; return nil })
+	if err != nil {
+		return s, err
+	}
+	if rows, err = h.Pool.Query(ctx, `SELECT item_id, count FROM item_counts`); err != nil {
+		return s, err
+	}
+	var n int64
+	_, err = pgx.ForEachRow(rows, []any{&p.Item, &n}, func() error { s.LedgerCounts[p.Item] = n; return nil })
+	if err != nil {
+		return s, err
+	}
+	return s, h.resident(ctx, s.Resident)
+}
+
+// resident reads every item that Redis holds.
+func (h *House) resident(ctx context.Context, into map[string]model.ResidentItem) error {
+	for shard := range Shards {
+		prefix := "p1:{" + strconv.Itoa(shard) + "}:"
+		counts, err := h.Rdb.HGetAll(ctx, prefix+"counts").Result()
+		if err != nil {
+			return err
+		}
+		for item, count := range counts {
+			users, err := h.Rdb.SMembers(ctx, prefix+"likers:"+item).Result()
+			if err != nil {
+				return err
+			}
+			r := model.ResidentItem{Count: count, Users: map[string]bool{}}
+			for _, u := range users {
+				r.Users[u] = true
+			}
+			into[item] = r
+		}
+	}
+	return nil
+}
+
+// Version reads the version out of a receipt.
+func Version(receipt string) (int64, error) {
+	r, err := like.ParseReceipt(receipt)
+	return int64(r.Version), err
+}
+
+// Findings are the lines that a healthy run must not leave in the ledger:
+// repairs and dead letters.
+func (h *House) Findings(ctx context.Context) ([]string, error) {
+	rows, err := h.Pool.Query(ctx, `
+		SELECT format('%s repair of %s/%s in the %s: %s to %s, repaired %s: %s', at, item_id, user_id, side, before, after, repaired, cause) FROM repairs
+		UNION ALL
+		SELECT format('%s dead letter %s/%s liked=%s: %s', at, item_id, user_id, liked, error) FROM dead_letters`)
+	if err != nil {
+		return nil, fmt.Errorf("look for repairs: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// Connections counts the clients of Redis and of Postgres.
+func (h *House) Connections(ctx context.Context) (redis, postgres int, err error) {
+	text, err := h.Rdb.ClientList(ctx).Result()
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, c := range text {
+		if c == '\n' {
+			redis++
+		}
+	}
+	err = h.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'plusone'`).Scan(&postgres)
+	return redis, postgres, err
+}

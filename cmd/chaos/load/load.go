@@ -1,0 +1,91 @@
+package load
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"plusone/cmd/chaos/model"
+	"plusone/cmd/chaos/report"
+)
+
+// The size of the load: requests per second over all clients, far below what
+// the house can do, so that full speed is a steady line.
+const (
+	clients = 32
+	rate    = 1200
+)
+
+// Load is all clients.
+type Load struct {
+	timeline *report.Timeline
+	clients  []*client
+	epoch    atomic.Int64
+
+	mu     sync.Mutex
+	wrongs []model.Wrong
+}
+
+// New readies clients of the two APIs.
+func New(seed uint64, timeline *report.Timeline, names, addrs [2]string) *Load {
+	l := &Load{timeline: timeline}
+	for i := range clients {
+		c := &client{load: l, id: i, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
+		c.book = model.NewBook(c.owns)
+		for j := range c.conns {
+			c.conns[j] = &conn{name: names[j], addr: addrs[j]}
+		}
+		l.clients = append(l.clients, c)
+	}
+	return l
+}
+
+// Run lets the clients ask until ctx ends.
+func (l *Load) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for _, c := range l.clients {
+		all.Go(func() { c.run(ctx) })
+	}
+	all.Wait()
+}
+
+// Calm says that nothing which was asked before is on its way any more.
+func (l *Load) Calm() { l.epoch.Add(1) }
+
+// Epoch is how many calms there have been.
+func (l *Load) Epoch() int { return int(l.epoch.Load()) }
+
+// Settle makes every client learn how its pairs stand, and read them all. All
+// faults must be over, and Run too.
+func (l *Load) Settle(ctx context.Context) error {
+	var all errgroup.Group
+	for _, c := range l.clients {
+		all.Go(func() error { return c.settle(ctx) })
+	}
+	return all.Wait()
+}
+
+func (l *Load) wrong(w model.Wrong) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wrongs = append(l.wrongs, w)
+}
+
+// Wrongs are the broken promises that answers have shown so far.
+func (l *Load) Wrongs() []model.Wrong {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]model.Wrong(nil), l.wrongs...)
+}
+
+// Books are what the clients know. Run and Settle must be over.
+func (l *Load) Books() []*model.Book {
+	books := make([]*model.Book, len(l.clients))
+	for i, c := range l.clients {
+		books[i] = c.book
+	}
+	return books
+}
