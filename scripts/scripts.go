@@ -43,6 +43,8 @@ var (
 	Open string
 	//go:embed purge.lua
 	Purge string
+	//go:embed rate.lua
+	Rate string
 	//go:embed read.lua
 	Read string
 	//go:embed snapshot.lua

@@ -18,6 +18,7 @@ type apiSettings struct {
 	settings.HTTP   `group:"Public listener"`
 	settings.Auth   `group:"Identity"`
 	settings.Limits `group:"Limits"`
+	settings.Rates  `group:"Rate limits"`
 }
 
 type apiCmd struct {
@@ -70,6 +71,10 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
+	limits, err := p.addLimits(s.Rates)
+	if err != nil {
+		return err
+	}
 	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
 		Shards: p.layout.Shards, MaxPending: s.MaxPending, QueueSize: s.QueueSize,
 		ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
@@ -85,7 +90,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	}
 	server, err := api.New(api.Options{
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
-		Identity: identity, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
+		Identity: identity, Limits: limits, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
 		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight,
 	})
@@ -109,6 +114,22 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 		return errors.Join(err, <-failed)
 	})
 	return nil
+}
+
+// addLimits adds what compares rate limits with the other processes; nil when
+// nothing is limited.
+func (p *process) addLimits(s settings.Rates) (*api.Limits, error) {
+	limits, err := api.NewLimits(api.LimitOptions{
+		User: api.Limit{Rate: s.UserRate, Burst: s.UserBurst}, Address: api.Limit{Rate: s.AddressRate, Burst: s.AddressBurst},
+		Shared: counter.NewRates(p.redis.Client(), p.layout.Shards), Secret: p.layout.Secret, Log: p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if limits != nil {
+		p.add("rate limits", limits.Run)
+	}
+	return limits, nil
 }
 
 // readyTime bounds the look at Redis and the ledger before the first op.

@@ -60,10 +60,34 @@ func handler(t testing.TB, id *Identity, items int, method, target, body string,
 	}
 }
 
+// handlerWith is a server with limits, for likes of any user on any item.
+func handlerWith(t testing.TB, id *Identity, limits *Limits) func(target, user string) {
+	t.Helper()
+	m := newMemory()
+	s, err := New(Options{
+		Counter: instant{}, Lists: m, Receipts: m, Notifications: m, CursorSecret: testSecret,
+		Identity: id, Limits: limits, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+	})
+	must(t, err)
+	var ctx fasthttp.RequestCtx
+	ctx.Init2(&conn{Conn: &net.TCPConn{}, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
+	ctx.Request.Header.SetMethod("PUT")
+	return func(target, user string) {
+		ctx.Response.Reset()
+		ctx.Request.Header.SetRequestURI(target)
+		ctx.Request.Header.Set("X-User-ID", user)
+		s.handle(&ctx)
+		if ctx.Response.StatusCode() != 200 {
+			t.Fatalf("%s", ctx.Response.Body())
+		}
+	}
+}
+
 func BenchmarkHandler(b *testing.B) {
 	header := newIdentity(b, IdentityOptions{Auth: AuthHeader})
 	hmac := newIdentity(b, IdentityOptions{Auth: AuthJWT, HMACSecretFile: file(b, string(testSecret))})
 	ed := newIdentity(b, IdentityOptions{Auth: AuthJWT, PublicKeyFile: file(b, pemOf(b, edKey.Public()))})
+	limited := handlerWith(b, header, newLimits(b, &together{}, Limit{Rate: 1e6, Burst: 1e6}, Limit{Rate: 1e6, Burst: 1e6}))
 	long := valid(claims{"exp": time.Now().Add(time.Hour).Unix()})
 	const item = "/v1/items/%2Fblog%2F2026%2Fa-page"
 	user := []string{"X-User-ID", "user-12345"}
@@ -72,6 +96,7 @@ func BenchmarkHandler(b *testing.B) {
 		run  func()
 	}{
 		{"put", handler(b, header, 1, "PUT", item+"/like", "", user...)},
+		{"putLimited", func() { limited(item+"/like", "user-12345") }},
 		{"get", handler(b, header, 1, "GET", item, "", user...)},
 		{"get20", handler(b, header, 20, "GET", "/v1/items?"+repeat("id=/blog/2026/a-page&", 20), "", user...)},
 		{"bulk1000", handler(b, header, 1, "POST", "/v1/likes", opsBody(1000), "Authorization", "Bearer "+serverToken)},

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -72,13 +73,20 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 	}
 	r, arg := match(path)
 	c.route, c.query = r, query
+	peer := peerOf(c.http)
+	if err := s.admitAddress(c, peer); err != nil {
+		return nil, err
+	}
 	if r == noRoute {
 		return nil, errNoRoute
 	}
 	if do = r.find(h.Method()); do == nil {
 		return nil, errMethod
 	}
-	if c.who, err = s.identity.who(h, peerOf(c.http)); err != nil {
+	if c.who, err = s.identity.who(h, peer); err != nil {
+		return nil, err
+	}
+	if err := s.admitUser(c); err != nil {
 		return nil, err
 	}
 	c.arg, err = unescape(arg, false)
@@ -97,6 +105,11 @@ func (s *Server) refuse(c *call, err error) {
 		r.Header.Set("WWW-Authenticate", challenge(err))
 	case 405:
 		r.Header.Set("Allow", c.route.allow)
+	case 429:
+		var limited *limitedError
+		if errors.As(err, &limited) {
+			r.Header.Set("Retry-After", strconv.FormatInt(seconds(limited.retry), 10))
+		}
 	case 503:
 		r.Header.Set("Retry-After", "1")
 	}

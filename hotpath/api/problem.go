@@ -24,6 +24,7 @@ var (
 	errReadTimeout   = errors.New("the request took too long to arrive")
 	errTooLarge      = errors.New("the body is too large")
 	errMediaType     = errors.New("the body must be application/json")
+	errLimited       = errors.New("too many requests")
 	errHeaderTooLong = errors.New("the request line and headers are too large")
 	errOverloaded    = errors.New("too many requests or connections at once")
 	errPanic         = errors.New("a handler panicked")
@@ -57,6 +58,7 @@ var table = []row{
 	{errReadTimeout, 408, "request_timeout", ""},
 	{errTooLarge, 413, "body_too_large", ""},
 	{errMediaType, 415, "unsupported_media_type", ""},
+	{errLimited, 429, "rate_limited", ""},
 	{errHeaderTooLong, 431, "headers_too_large", ""},
 	{errOverloaded, 503, "overloaded", "Too many requests or connections at once; nothing was applied."},
 	{like.ErrBusy, 503, "busy", "Too busy to accept this now; nothing was applied."},

@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Options are what a Server is made of. All of the first group are needed; a
+// Options are what a Server is made of. All of the first group but Limits are needed; a
 // zero limit is its default.
 type Options struct {
 	Counter       Counter
@@ -21,7 +21,8 @@ type Options struct {
 	Receipts      Receipts
 	Notifications Notifications
 	Identity      *Identity
-	CursorSecret  []byte // at least MinSecret bytes, the same in every process
+	Limits        *Limits // nil: nobody is limited
+	CursorSecret  []byte  // at least MinSecret bytes, the same in every process
 	Log           *slog.Logger
 	Metrics       prometheus.Registerer
 
@@ -75,6 +76,7 @@ type Server struct {
 	receipts      Receipts
 	notifications Notifications
 	identity      *Identity
+	limits        *Limits
 	cursors       cursors
 	log           *slog.Logger
 	metrics       *metrics
@@ -98,7 +100,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
-		identity: o.Identity, cursors: cursors{o.CursorSecret}, log: o.Log,
+		identity: o.Identity, limits: o.Limits, cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
 	s.conns = &connections{most: o.MaxConns, refuse: s.refuseConn, open: map[*conn]struct{}{}}

@@ -21,6 +21,7 @@ func ShardOf(item string, shards int) int { return Bucket(item) & (shards - 1) }
 type keys struct {
 	meta, counts, log, pin, recent string
 	likers, lease, loaded          string // prefixes of the keys per item
+	rate                           string // prefix of the shared rate limits
 }
 
 func keysOf(shard int) keys {
@@ -28,6 +29,7 @@ func keysOf(shard int) keys {
 	return keys{
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
+		rate: p + "rate:",
 	}
 }
 

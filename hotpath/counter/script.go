@@ -41,6 +41,7 @@ var (
 	forgetScript  = newScript(scripts.Forget)
 	learnScript   = newScript(scripts.Learn)
 	weighScript   = newScript(scripts.Weigh)
+	rateScript    = newScript(scripts.Rate)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

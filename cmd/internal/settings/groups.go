@@ -64,7 +64,7 @@ type HTTP struct {
 // where they are used.
 type Auth struct {
 	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
-	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID is believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
+	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID, X-Forwarded-For and Forwarded are believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
 	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
 	JWTPublicKeyFile string         `name:"jwt-public-key-file" help:"File with an Ed25519 public key (PEM)." placeholder:"FILE"`
@@ -80,6 +80,14 @@ type Limits struct {
 	MaxPending int           `help:"Entries that a shard's log may hold before likes are refused with 503." default:"65536"`
 	QueueSize  int           `help:"Likes that may wait for Redis in this process before more are refused with 503." default:"32768"`
 	OpTimeout  time.Duration `help:"Time for one request's work in the stores." default:"2s"`
+}
+
+// Rates bounds what one user or one address may ask.
+type Rates struct {
+	UserRate     float64 `help:"Requests per second that a user may make; 0: no limit." default:"0"`
+	UserBurst    int     `help:"Requests that a user may make at once, when --user-rate is set." default:"20"`
+	AddressRate  float64 `help:"Requests per second from one address (IPv6: one /64), servers with a key excepted; 0: no limit." default:"0"`
+	AddressBurst int     `help:"Requests from one address at once, when --address-rate is set." default:"200"`
 }
 
 // Notify says whom to tell of changes, and how often to try.
