@@ -220,3 +220,21 @@ func TestColdItemsWaitWhileRedisIsFull(t *testing.T) {
 	}
 	equal(t, "a read of it", r.read("cold", "x").Liked, true)
 }
+
+func TestReadsKeepAnItemFromBeingIdle(t *testing.T) {
+	t.Parallel() // Redis counts idle time in seconds
+	r := realRig(t, Options{Shards: 1})
+	r.do("read", "x", like.Liked)
+	r.do("left", "x", like.Liked)
+	var uses []Use
+	eventually(t, "the item that nobody reads is idle", func() bool {
+		r.read("read", "")
+		var err error
+		uses, err = r.log.Uses(t.Context(), 0, []string{"left", "read"})
+		ok(t, err)
+		return uses[0].Idle >= 2*time.Second
+	})
+	if uses[1].Idle >= 2*time.Second {
+		t.Errorf("an item that is read all the time is idle for %v", uses[1].Idle)
+	}
+}
