@@ -29,7 +29,8 @@ type JanitorOptions struct {
 // at once.
 //
 // It begins above 85 % of the bound and goes on until it is below 75 %. A random
-// sample tells for how long the items to drop have been idle.
+// sample tells for how long the items to drop have been idle. Idle times reach back
+// to the reconciler's last full pass at most, which touches every set.
 type Janitor struct {
 	log  *counter.Log
 	opt  JanitorOptions
@@ -196,6 +197,9 @@ func (j *Janitor) shard(ctx context.Context, shard int, idle time.Duration) (ove
 	}
 }
 
+// leastMember is the least memory that a member of a large set takes, in bytes.
+const leastMember = 40
+
 // page drops idle items and shrinks large ones.
 func (j *Janitor) page(ctx context.Context, shard int, items []string, idle time.Duration) error {
 	if len(items) == 0 {
@@ -206,12 +210,13 @@ func (j *Janitor) page(ctx context.Context, shard int, items []string, idle time
 		return err
 	}
 	var drop []string
+	most := int64(j.opt.SetMax)
 	for i, item := range items {
 		switch {
 		case uses[i].Idle >= idle:
 			drop = append(drop, item)
-		case uses[i].Size > int64(j.opt.SetMax):
-			n, err := j.log.Shrink(ctx, shard, item, int64(j.opt.SetMax)/2)
+		case uses[i].Bytes > leastMember*most:
+			n, err := j.log.Shrink(ctx, shard, item, most, most/2)
 			j.forgotten.Add(n)
 			if err != nil {
 				return err

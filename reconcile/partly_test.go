@@ -18,10 +18,10 @@ func (r *rig) partly(item string) (known []string) {
 		ops[i] = like.Op{Item: item, User: "u" + string(rune('0'+i)), Want: like.NotLiked}
 	}
 	ok(r.t, r.counter.Apply(r.t.Context(), ops, res))
-	_, err := r.log.Shrink(r.t.Context(), counter.ShardOf(item, shards), item, 50)
+	_, err := r.log.Shrink(r.t.Context(), counter.ShardOf(item, shards), item, 50, 50)
 	ok(r.t, err) // the log names all of them: nobody is forgotten, the mark is set
 	r.drain()
-	_, err = r.log.Shrink(r.t.Context(), counter.ShardOf(item, shards), item, 60)
+	_, err = r.log.Shrink(r.t.Context(), counter.ShardOf(item, shards), item, 60, 60)
 	ok(r.t, err)
 	members, err := r.rdb.SMembers(r.t.Context(), likers(item)).Result()
 	ok(r.t, err)

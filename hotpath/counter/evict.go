@@ -14,27 +14,28 @@ import (
 // Use is how an item's set is used. Items without likers have no set and count as
 // idle for ever: they cost nothing to load.
 type Use struct {
-	Idle time.Duration // since anybody touched it
-	Size int64         // members
+	Idle  time.Duration // since anybody touched it
+	Bytes int64         // of memory, about
 }
 
 const forever = time.Duration(1<<63 - 1)
 
-// Uses tells how items' sets are used.
+// Uses tells how items' sets are used, and is no use itself: to ask for their
+// cardinality would be.
 func (l *Log) Uses(ctx context.Context, shard int, items []string) ([]Use, error) {
 	pipe := l.rdb.Pipeline()
-	idle, size := make([]*redis.DurationCmd, len(items)), make([]*redis.IntCmd, len(items))
+	idle, bytes := make([]*redis.DurationCmd, len(items)), make([]*redis.IntCmd, len(items))
 	for i, item := range items {
 		idle[i] = pipe.ObjectIdleTime(ctx, l.keys[shard].likers+item)
-		size[i] = pipe.SCard(ctx, l.keys[shard].likers+item)
+		bytes[i] = pipe.MemoryUsage(ctx, l.keys[shard].likers+item, 1)
 	}
 	var reply redis.Error
-	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &reply) { // no key, or no set
+	if _, err := pipe.Exec(ctx); err != nil && !errors.As(err, &reply) { // e.g. no key
 		return nil, fmt.Errorf("ask for idle items of shard %d: %w", shard, unavailable(err))
 	}
 	uses := make([]Use, len(items))
 	for i := range items {
-		uses[i] = Use{Idle: idle[i].Val(), Size: size[i].Val()}
+		uses[i] = Use{Idle: idle[i].Val(), Bytes: bytes[i].Val()}
 		if idle[i].Err() != nil {
 			uses[i].Idle = forever
 		}

@@ -15,13 +15,16 @@ const (
 	removedMost = 2_000 // users that it marks as known not to like the item
 )
 
-// Shrink makes an item partly resident, if it is not, and lets it forget users
-// until at most keep members are left; fewer go when the log names them or is too
+// Shrink makes an item with more than most members partly resident, if it is not,
+// and lets it forget users until at most keep are left; fewer go when the log names them or is too
 // long. It reports by how many members the set is smaller.
-func (l *Log) Shrink(ctx context.Context, shard int, item string, keep int64) (forgot int64, err error) {
+func (l *Log) Shrink(ctx context.Context, shard int, item string, most, keep int64) (forgot int64, err error) {
 	size, err := l.rdb.SCard(ctx, l.keys[shard].likers+item).Result()
 	if err != nil {
 		return 0, fmt.Errorf("shrink %s: %w", item, unavailable(err))
+	}
+	if size <= most {
+		return 0, nil
 	}
 	for size > keep && err == nil {
 		var left int64

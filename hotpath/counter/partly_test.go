@@ -72,7 +72,7 @@ func TestALookUpThatSomethingWasForgottenAfterIsNotRemembered(t *testing.T) {
 			res := make([]like.Result, 1)
 			ok(t, errors.Join(other.Apply(t.Context(), []like.Op{{Item: "big", User: "ann", Want: like.Liked}}, res), res[0].Err))
 			r.book.drain(t, r.log)
-			_, err := r.log.Shrink(t.Context(), ShardOf("big", 4), "big", 1)
+			_, err := r.log.Shrink(t.Context(), ShardOf("big", 4), "big", 1, 1)
 			ok(t, err)
 		})
 	})
@@ -89,12 +89,12 @@ func TestAnItemForgetsNobodyWhomTheLedgerMayNotHave(t *testing.T) {
 	r.do("post", "u7", like.NotLiked) // in the log only
 	r.do("post", "late", like.Liked)
 	shard := ShardOf("post", 4)
-	_, err := r.log.Shrink(t.Context(), shard, "post", 1)
+	_, err := r.log.Shrink(t.Context(), shard, "post", 1, 1)
 	ok(t, err)
 	same(t, "kept", r.members("post"), []string{"%", "%u7", "late"}, func(a, b []string) bool { return fmt.Sprint(a) == fmt.Sprint(b) })
 	equal(t, "the unlike again", r.do("post", "u7", like.NotLiked), like.Result{Count: 50})
 	r.book.drain(t, r.log)
-	forgot, err := r.log.Shrink(t.Context(), shard, "post", 1)
+	forgot, err := r.log.Shrink(t.Context(), shard, "post", 1, 1)
 	ok(t, err)
 	equal(t, "forgotten after the drain", forgot, 2)
 	equal(t, "and now", r.do("post", "u7", like.NotLiked), like.Result{Count: 50})
@@ -123,7 +123,7 @@ func TestNoAnswerIsWrongWhileLargeItemsForgetAndGoCold(t *testing.T) {
 				_, err := r.log.Evict(t.Context(), ShardOf(item, 4), []string{item})
 				ok(t, err)
 			default:
-				n, err := r.log.Shrink(t.Context(), ShardOf(item, 4), item, int64(rnd.IntN(20)))
+				n, err := r.log.Shrink(t.Context(), ShardOf(item, 4), item, int64(rnd.IntN(20)), int64(rnd.IntN(20)))
 				ok(t, err)
 				forgot += n
 			}
