@@ -221,6 +221,17 @@ func TestADrainedLogThatIsPinnedIsNotRungFor(t *testing.T) {
 	}
 }
 
+func TestTheMarkerOfANewShardIsNoLag(t *testing.T) {
+	w := newWorks(t)
+	w.want(itemIn(0), like.Liked, "a") // behind the marker, whose id is that of 1970
+	reg := prometheus.NewRegistry()
+	run(t, tasks.NewSweeper(w.log, w.ledger, tasks.NewBell(tasks.NewQueue(w.rdb), reg), reg).Run)
+	await(t, "a sweep has looked", func() bool { return metric(t, reg, "plusone_log_entries") > 0 })
+	if lag := metric(t, reg, "plusone_drain_lag_seconds"); lag > 60 {
+		t.Errorf("the lag is %v s", lag)
+	}
+}
+
 func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 	w := &worker{works: newWorks(t)}
 	w.tasks = asynq.NewInspectorFromRedisClient(w.rdb)

@@ -82,10 +82,12 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 		return nil
 	}
 	mark, now := s.marks[shard], time.Now()
-	age, lag := now.Sub(tail.Oldest.Time()), time.Duration(0)
+	age, lag := since(now, tail.Oldest), time.Duration(0)
 	if tail.Last > mark {
 		s.bell.Ring(shard)
-		lag, err = s.lag(ctx, shard, mark, now)
+		var oldest like.Version
+		oldest, err = s.log.Waits(ctx, shard, mark)
+		lag = since(now, oldest)
 	} else {
 		_, err = s.log.Trim(ctx, shard, mark)
 	}
@@ -93,11 +95,10 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 	return err
 }
 
-// lag is the age of the oldest entry above mark.
-func (s *Sweeper) lag(ctx context.Context, shard int, mark like.Version, now time.Time) (time.Duration, error) {
-	oldest, err := s.log.Read(ctx, shard, mark, 1)
-	if err != nil || len(oldest) == 0 {
-		return 0, err
+// since is the age of a change, zero when there is none.
+func since(now time.Time, v like.Version) time.Duration {
+	if v == 0 {
+		return 0
 	}
-	return now.Sub(oldest[0].Version.Time()), nil
+	return now.Sub(v.Time())
 }

@@ -35,6 +35,8 @@ type Entry struct {
 	Bad     error
 }
 
+func (e Entry) marker() bool { return len(e.Changes) == 0 && e.Bad == nil }
+
 // Read returns up to n entries above after, oldest first.
 func (l *Log) Read(ctx context.Context, shard int, after like.Version, n int) ([]Entry, error) {
 	found, err := l.rdb.XRangeN(ctx, l.keys[shard].log, "("+after.String(), "+", int64(n)).Result()
@@ -49,7 +51,8 @@ func (l *Log) Read(ctx context.Context, shard int, after like.Version, n int) ([
 }
 
 // Tail is how long a log is and where it begins and ends. Last is the last id
-// that was ever given, also when nothing is left; Oldest is zero then.
+// that was ever given, also when nothing is left; Oldest is zero then, and when
+// the first entry is a marker: its id tells nothing of when it was made.
 type Tail struct {
 	Len          int64
 	Oldest, Last like.Version
@@ -57,7 +60,30 @@ type Tail struct {
 
 // Tail looks at one shard's log.
 func (l *Log) Tail(ctx context.Context, shard int) (Tail, error) {
-	info, err := l.rdb.XInfoStream(ctx, l.keys[shard].log).Result()
+	return tailOf(shard, l.rdb.XInfoStream(ctx, l.keys[shard].log))
+}
+
+// Tails looks at the logs of all shards, in one exchange.
+func (l *Log) Tails(ctx context.Context) ([]Tail, error) {
+	asked := make([]*redis.XInfoStreamCmd, len(l.keys))
+	_, _ = l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each answer has its own error
+		for shard := range l.keys {
+			asked[shard] = pipe.XInfoStream(ctx, l.keys[shard].log)
+		}
+		return nil
+	})
+	tails := make([]Tail, len(l.keys))
+	for shard, a := range asked {
+		var err error
+		if tails[shard], err = tailOf(shard, a); err != nil {
+			return nil, err
+		}
+	}
+	return tails, nil
+}
+
+func tailOf(shard int, asked *redis.XInfoStreamCmd) (Tail, error) {
+	info, err := asked.Result()
 	if err != nil && strings.Contains(err.Error(), "no such key") {
 		return Tail{}, nil
 	}
@@ -65,10 +91,24 @@ func (l *Log) Tail(ctx context.Context, shard int) (Tail, error) {
 		return Tail{}, fmt.Errorf("look at the log of shard %d: %w", shard, unavailable(err))
 	}
 	t := Tail{Len: info.Length}
-	if t.Last, err = like.ParseVersion(info.LastGeneratedID); err == nil && info.Length > 0 {
-		t.Oldest, err = like.ParseVersion(info.FirstEntry.ID)
+	if t.Last, err = like.ParseVersion(info.LastGeneratedID); err == nil && info.FirstEntry.ID != "" {
+		if first := parseEntry(info.FirstEntry); !first.marker() {
+			t.Oldest = first.Version
+		}
 	}
 	return t, err
+}
+
+// Waits returns the version of the first change above after, zero when there is
+// none. Of markers it passes one: that is as many as follow each other.
+func (l *Log) Waits(ctx context.Context, shard int, after like.Version) (like.Version, error) {
+	next, err := l.Read(ctx, shard, after, 2)
+	for _, e := range next {
+		if !e.marker() {
+			return e.Version, err
+		}
+	}
+	return 0, err
 }
 
 // Trim drops the entries up to and including upTo, except those that a pin

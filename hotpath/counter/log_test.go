@@ -117,3 +117,35 @@ func FuzzALogEntryIsReadWithoutPanic(f *testing.F) {
 		}
 	})
 }
+
+func TestAMarkerTellsNothingOfHowLongALikeHasWaited(t *testing.T) {
+	r := realRig(t, Options{}) // miniredis does not show the first entry
+	add := func(id, field, text string) {
+		t.Helper()
+		ok(t, r.rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: keysOf(1).log, ID: id, Values: []string{field, text}}).Err())
+	}
+	look := func() (Tail, like.Version) {
+		t.Helper()
+		tails, err := r.log.Tails(t.Context())
+		ok(t, err)
+		waits, err := r.log.Waits(t.Context(), 1, 0)
+		ok(t, err)
+		one, err := r.log.Tail(t.Context(), 1)
+		ok(t, err)
+		equal(t, "one of all tails", tails[1], one)
+		equal(t, "a log that is not there", tails[0], Tail{})
+		return one, waits
+	}
+	add("0-1", "m", "open")
+	tail, waits := look()
+	equal(t, "oldest", tail.Oldest, 0)
+	equal(t, "waits", waits, 0)
+	add("7-0", "d", "a +u1")
+	tail, waits = look()
+	equal(t, "length", tail.Len, 2)
+	equal(t, "oldest", tail.Oldest, 0)
+	equal(t, "waits", waits.String(), "7-0")
+	ok(t, r.rdb.XDel(t.Context(), keysOf(1).log, "0-1").Err())
+	tail, _ = look()
+	equal(t, "oldest", tail.Oldest.String(), "7-0")
+}

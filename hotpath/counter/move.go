@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/redis/go-redis/v9"
@@ -59,4 +60,24 @@ func (l *Log) Retire(ctx context.Context, to int) error {
 		}
 	}
 	return nil
+}
+
+// OpenFor tells for how many shards each shard of Redis is open: a number, "" for
+// a closed one, "moving to N" while that is being changed.
+func (l *Log) OpenFor(ctx context.Context) ([]string, error) {
+	asked := make([]*redis.StringCmd, len(l.keys))
+	_, _ = l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each answer has its own error
+		for shard := range l.keys {
+			asked[shard] = pipe.HGet(ctx, l.keys[shard].meta, "shards")
+		}
+		return nil
+	})
+	open := make([]string, len(asked))
+	for shard, a := range asked {
+		if err := a.Err(); err != nil && !errors.Is(err, redis.Nil) {
+			return nil, fmt.Errorf("look at shard %d: %w", shard, unavailable(err))
+		}
+		open[shard] = a.Val()
+	}
+	return open, nil
 }
