@@ -12,13 +12,8 @@ import (
 // degraded, not useless: the API goes on taking likes, the others wait.
 func (p *process) checkStores() {
 	p.checks = append(p.checks,
-		listener.Check{Name: "redis", Run: func(ctx context.Context) (string, error) {
-			promise, err := p.redis.Promise(ctx)
-			if err != nil {
-				return "", fmt.Errorf("%s does not answer: %w", p.redis.Addr(), err)
-			}
-			return promise, nil
-		}},
+		listener.Check{Name: "redis", Run: p.redis.Promise},
+		listener.Check{Name: "memory", Optional: true, Run: p.checkMemory},
 		listener.Check{Name: "postgres", Optional: true, Run: func(ctx context.Context) (string, error) {
 			return "answers", p.ledger.Ping(ctx)
 		}},
@@ -28,20 +23,36 @@ func (p *process) checkStores() {
 	)
 }
 
+// checkMemory tells how full Redis is. Above the bound it goes on working, but
+// loads items again and again.
+func (p *process) checkMemory(ctx context.Context) (string, error) {
+	m, err := p.logs.Memory(ctx)
+	if err != nil {
+		return "", err
+	}
+	const mib = 1 << 20
+	bound := m.Bound(p.tuning.ResidentMaxBytes)
+	words := fmt.Sprintf("%d MiB of %d MiB used, %d %%", m.Used/mib, bound/mib, m.Used*100/bound)
+	if m.Used > bound {
+		return "", fmt.Errorf("%s: is a reconciler running? see plusone doctor", words)
+	}
+	return words, nil
+}
+
 // checkLogs watches what waits for the ledger. full is the length at which a
 // shard's likes are refused.
 func (p *process) checkLogs(full int) {
 	p.checks = append(p.checks, listener.Check{Name: "log", Run: func(ctx context.Context) (string, error) {
 		var waiting, longest int64
 		var oldest time.Duration
-		for shard := range p.layout.Shards {
-			tail, err := p.logs.Tail(ctx, shard)
-			if err != nil {
-				return "", err
-			}
+		tails, err := p.logs.Tails(ctx)
+		if err != nil {
+			return "", err
+		}
+		for _, tail := range tails {
 			waiting += tail.Len
 			longest = max(longest, tail.Len)
-			if tail.Len > 0 {
+			if tail.Oldest > 0 {
 				oldest = max(oldest, time.Since(tail.Oldest.Time()))
 			}
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"plusone/cmd/internal/settings"
+	"plusone/cmd/internal/stores"
 )
 
 type cli struct {
@@ -29,6 +30,7 @@ type cli struct {
 	Worker    workerCmd    `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
 	Reconcile reconcileCmd `cmd:"" help:"Compare and repair the stores, all the time or once."`
 	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
+	Doctor    doctorCmd    `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
@@ -73,7 +75,7 @@ func run(args []string, out, errOut io.Writer) int {
 	switch {
 	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled): // the signal may come while it starts
 		return exitOK
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.Is(err, stores.ErrURL):
 		return fail(errOut, err, exitUsage)
 	default:
 		return fail(errOut, err, exitFailed)

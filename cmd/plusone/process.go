@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -132,11 +133,15 @@ func (p *process) close() {
 	}
 }
 
-// listen opens a listener for a person's setting.
+// listen opens a listener for a person's setting. What is wrong with it is the
+// setting, unless somebody else has the address.
 func listen(setting, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
 		return nil, fmt.Errorf("--%s: %w", setting, err)
+	case err != nil:
+		return nil, fmt.Errorf("%w: --%s: %w", errUsage, setting, err)
 	}
 	return l, nil
 }

@@ -21,7 +21,7 @@ type PostgresOptions struct {
 func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpool.Pool, error) {
 	o, err := pgxpool.ParseConfig(url) // its errors hide the password
 	if err != nil {
-		return nil, fmt.Errorf("the Postgres URL is not of the form postgres://user:password@host:port/database: %w", err)
+		return nil, fmt.Errorf("%w: --postgres-url is not of the form postgres://user:password@host:port/database: %w", ErrURL, err)
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		o.MaxConns = opts.Conns

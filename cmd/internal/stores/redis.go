@@ -1,12 +1,10 @@
 package stores
 
 import (
-	"bufio"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -16,7 +14,6 @@ import (
 type Redis struct {
 	client *redis.Client
 	opts   *redis.Options
-	evicts bool // it may drop likes when its memory is full
 }
 
 // OpenRedis connects and checks that Redis keeps what it is given: any
@@ -40,7 +37,7 @@ func OpenRedis(ctx context.Context, url string, allowUnsafe bool) (*Redis, error
 func parse(url string) (*redis.Options, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil || o.Network == "unix" {
-		return nil, errors.New("the Redis URL is not of the form redis://[user:password@]host:port/db (rediss:// for TLS)")
+		return nil, fmt.Errorf("%w: --redis-url is not of the form redis://[user:password@]host:port/db (rediss:// for TLS)", ErrURL)
 	}
 	o.MaxRetries = -1 // what is retried, and when, is decided where it is known what it does
 	o.DialerRetries = 1
@@ -50,24 +47,27 @@ func parse(url string) (*redis.Options, error) {
 }
 
 func (r *Redis) check(ctx context.Context, allowUnsafe bool) error {
-	if err := r.client.Ping(ctx).Err(); err != nil {
+	f, err := r.Facts(ctx)
+	if err != nil {
 		return fmt.Errorf("reach Redis at %s (is it running? is --redis-url right?): %w", r.opts.Addr, err)
 	}
-	memory, err := r.info(ctx, "memory")
-	if err != nil && !allowUnsafe {
-		return fmt.Errorf("ask Redis at %s for its maxmemory-policy (--unsafe goes on without): %w", r.opts.Addr, err)
-	}
-	p := memory["maxmemory_policy"]
-	r.evicts = p != "" && p != "noeviction"
-	if p != "noeviction" && !allowUnsafe {
+	switch p := f.Info["maxmemory_policy"]; {
+	case p == "noeviction" || allowUnsafe:
+		return nil
+	case p == "":
+		return fmt.Errorf("%w: Redis at %s does not tell its maxmemory-policy; --unsafe goes on without", ErrUnsafe, r.opts.Addr)
+	default:
 		return fmt.Errorf("%w: Redis at %s has maxmemory-policy %q and may drop likes when its memory is full; "+
 			"run CONFIG SET maxmemory-policy noeviction there, or start with --unsafe", ErrUnsafe, r.opts.Addr, p)
 	}
-	return nil
 }
 
-// ErrUnsafe says that a store is set up in a way that loses likes.
-var ErrUnsafe = errors.New("unsafe store")
+var (
+	// ErrUnsafe says that a store is set up in a way that loses likes.
+	ErrUnsafe = errors.New("unsafe store")
+	// ErrURL says that nothing can be asked because of how the store's URL is written.
+	ErrURL = errors.New("the URL of a store")
+)
 
 // Client sends each command once, and is closed by Close.
 func (r *Redis) Client() *redis.Client { return r.client }
@@ -105,43 +105,16 @@ func cloneTLS(c *tls.Config) *tls.Config {
 	return c.Clone()
 }
 
-// Promise tells what an acknowledged like survives on this Redis, in words.
+// Promise tells what an acknowledged like survives on this Redis, in words. The
+// error is that it does not answer or takes no writes.
 func (r *Redis) Promise(ctx context.Context) (string, error) {
-	if err := r.client.Ping(ctx).Err(); err != nil {
-		return "", err
-	}
-	if r.evicts {
-		return "UNSAFE: its maxmemory-policy lets it drop likes when its memory is full", nil
-	}
-	persistence, _ := r.info(ctx, "persistence") // it may be no real Redis, or not let us ask
-	switch persistence["aof_enabled"] {
-	case "1":
-	case "0":
-		return "appendonly no: a crash of Redis loses acknowledged likes", nil
-	default:
-		return "persistence unknown: count on acknowledged likes ending with this Redis", nil
-	}
-	switch sync := r.client.ConfigGet(ctx, "appendfsync").Val()["appendfsync"]; sync {
-	case "":
-		return "appendonly yes, appendfsync unknown (CONFIG is not allowed)", nil
-	case "always":
-		return "appendonly yes, appendfsync always: acknowledged likes survive a crash and a power loss", nil
-	default:
-		return "appendonly yes, appendfsync " + sync + ": a power loss may cost the likes of the last second", nil
-	}
-}
-
-// info reads one section of INFO.
-func (r *Redis) info(ctx context.Context, section string) (map[string]string, error) {
-	text, err := r.client.Info(ctx, section).Result()
+	f, err := r.Facts(ctx)
 	if err != nil {
-		return nil, err
+		return "", fmt.Errorf("%s does not answer: %w", r.opts.Addr, err)
 	}
-	values := map[string]string{}
-	for lines := bufio.NewScanner(strings.NewReader(text)); lines.Scan(); {
-		if name, v, ok := strings.Cut(lines.Text(), ":"); ok {
-			values[name] = v
-		}
+	if err := f.Refuses(); err != nil {
+		return "", fmt.Errorf("%s takes no likes: %w", r.opts.Addr, err)
 	}
-	return values, nil
+	promise, _ := f.Promise()
+	return promise, nil
 }

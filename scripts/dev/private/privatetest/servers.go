@@ -26,7 +26,7 @@ func Redis(t testing.TB) *private.Redis {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
-	r, err := private.StartRedis(ctx, private.RedisOptions{Dir: directory(t)})
+	r, err := private.StartRedis(ctx, private.RedisOptions{Dir: Directory(t)})
 	need(t, err)
 	t.Cleanup(r.Kill)
 	return r
@@ -38,7 +38,7 @@ func PostgresServer(t testing.TB) *private.Postgres {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTime)
 	defer cancel()
-	p, err := private.StartPostgres(ctx, private.PostgresOptions{Dir: directory(t), FastUnsafe: true})
+	p, err := private.StartPostgres(ctx, private.PostgresOptions{Dir: Directory(t), FastUnsafe: true})
 	need(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), startTime)
@@ -63,8 +63,8 @@ func need(t testing.TB, err error) {
 	}
 }
 
-// directory makes a directory for a server, which outlives the server.
-func directory(t testing.TB) string {
+// Directory makes a directory for a server, which outlives the server.
+func Directory(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "plusone-test-")
 	if err != nil {
