@@ -92,5 +92,10 @@ func TestAnInternalListenerBeyondThisMachineIsTold(t *testing.T) {
 	s := here()
 	want(t, s, "internal.listener", doctor.OK, "")
 	s.InternalListen = "0.0.0.0:9090"
-	want(t, s, "internal.listener", doctor.Warning, "from other machines")
+	want(t, s, "internal.listener", doctor.Wrong, "asks for no token")
+	for token, level := range map[string]doctor.Level{"secret": doctor.Wrong, "a token of its own, long and by chance": doctor.OK} {
+		sum := sha256.Sum256([]byte(token))
+		s.InternalToken = sum[:]
+		want(t, s, "internal.listener", level, "token")
+	}
 }

@@ -1,6 +1,8 @@
 package doctor
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"net"
 	"net/netip"
 	"strings"
@@ -67,9 +69,17 @@ func postgresTLS(o *pgx.ConnConfig) Finding {
 
 func (e *exam) inside() Finding {
 	const check = "internal.listener"
-	if !isHere(e.InternalListen) {
-		return warning(check, "a loopback --internal-listen, or a firewall before it",
-			"%s can be reached from other machines: metrics, queues and profiles are for operators", e.InternalListen)
+	switch {
+	case isHere(e.InternalListen):
+		return ok(check, "on this machine only")
+	case e.InternalToken == nil:
+		return wrong(check, "a loopback --internal-listen, or an --internal-token",
+			"%s can be reached from other machines and asks for no token: no process starts", e.InternalListen)
 	}
-	return ok(check, "on this machine only")
+	for _, try := range known {
+		if sum := sha256.Sum256([]byte(try)); bytes.Equal(sum[:], e.InternalToken) {
+			return wrong(check, "make another token: openssl rand -hex 32", "its token is one that everybody tries")
+		}
+	}
+	return ok(check, "%s asks for a token, which TLS of a proxy should cover", e.InternalListen)
 }
