@@ -16,7 +16,7 @@ import (
 // the house can do, so that full speed is a steady line.
 const (
 	clients = 32
-	rate    = 1200
+	rate    = 800
 )
 
 // Load is all clients. Fault and Calm are for one goroutine.
