@@ -63,6 +63,9 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 // addAPIOn adds counter and API on l: the API ends first, having answered what
 // it accepted, then the counter.
 func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
+	if err := s.Auth.Contradiction(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
 	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
 		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
 		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
