@@ -39,6 +39,9 @@
 // Reconcilers share the work by advisory locks, one per shard: who finds a shard
 // locked leaves it to the other, and a single pass waits for its turn.
 //
+// The Returner takes writes back to Redis after an outage during which they went to
+// the ledger. So long nothing is compared.
+//
 // The Janitor keeps Redis' memory under its bound by making idle items cold and
 // large ones partly resident.
 package reconcile

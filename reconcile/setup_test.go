@@ -14,6 +14,7 @@ import (
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
+	"plusone/scripts/dev/private"
 	"plusone/scripts/dev/private/privatetest"
 	"plusone/tasks"
 	"plusone/tasks/ledger"
@@ -26,6 +27,8 @@ const shards = 4
 // rig is both sides, a counter in front and a drain behind.
 type rig struct {
 	t       *testing.T
+	server  *private.Redis
+	pg      string // URL
 	rdb     *redis.Client
 	pool    *pgxpool.Pool
 	ledger  *ledger.Ledger
@@ -44,10 +47,11 @@ func newRigOf(t *testing.T, counts counter.Options) *rig {
 	server := privatetest.Redis(t)
 	opt, err := redis.ParseURL(server.URL())
 	ok(t, err)
-	pool, err := pgxpool.New(t.Context(), privatetest.Postgres(t))
+	pg := privatetest.Postgres(t)
+	pool, err := pgxpool.New(t.Context(), pg)
 	ok(t, err)
 	t.Cleanup(pool.Close)
-	r := &rig{t: t, pool: pool, ledger: ledger.New(pool), rdb: redis.NewClient(opt)}
+	r := &rig{t: t, server: server, pg: pg, pool: pool, ledger: ledger.New(pool), rdb: redis.NewClient(opt)}
 	t.Cleanup(func() { _ = r.rdb.Close() })
 	ok(t, ledger.Migrate(t.Context(), pool))
 	_, err = r.ledger.Layout(t.Context(), shards)

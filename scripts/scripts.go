@@ -47,6 +47,8 @@ var (
 	Rate string
 	//go:embed read.lua
 	Read string
+	//go:embed rejoin.lua
+	Rejoin string
 	//go:embed snapshot.lua
 	Snapshot string
 	//go:embed trim.lua

@@ -11,6 +11,7 @@ import (
 	"plusone/cmd/internal/settings"
 	"plusone/hotpath/api"
 	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
 )
 
 // apiSettings is what the API reads beside the stores.
@@ -29,12 +30,12 @@ type apiCmd struct {
 
 // Run serves the API until ctx ends.
 func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error { return p.addAPI(ctx, c.apiSettings) })
+	return serve(ctx, log, "api", c.Stores, c.Internal, func(p *process) error { return p.addAPI(ctx, c.apiSettings) })
 }
 
 // serve opens the stores, lets add choose the parts, and runs them.
-func serve(ctx context.Context, log *slog.Logger, s settings.Stores, o settings.Internal, add func(*process) error) error {
-	p, err := open(ctx, log, s)
+func serve(ctx context.Context, log *slog.Logger, role string, s settings.Stores, o settings.Internal, add func(*process) error) error {
+	p, err := open(ctx, log, s, role)
 	if err != nil {
 		return err
 	}
@@ -63,14 +64,10 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 // addAPIOn adds counter and API on l: the API ends first, having answered what
 // it accepted, then the counter.
 func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
-	if err := s.Auth.Contradiction(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
 	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
 		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
 		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
-		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
-		CookieSecret: p.layout.Secret, Log: p.log,
+		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Log: p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -79,7 +76,14 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	if err != nil {
 		return err
 	}
+	p.direct = true
+	p.fence.MayGoDirect()
+	p.addReturner()
 	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
+		Fence: p.fence,
+		Direct: ledger.NewDirect(p.ledger, ledger.DirectOptions{
+			Shards: p.layout.Shards, Bucket: counter.Bucket, Window: p.tuning.WebhookWindow,
+		}),
 		Shards: p.layout.Shards, MaxPending: s.MaxPending, QueueSize: s.QueueSize,
 		ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
 		Changed: func(shard int) { p.bell.Ring(shard) }, Metrics: p.registry,

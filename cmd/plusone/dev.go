@@ -59,7 +59,7 @@ func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err e
 		Redis: settings.Redis{RedisURL: box.Redis}, Postgres: settings.Postgres{PostgresURL: box.Postgres}, Tuning: c.Tuning,
 	}
 	where.Unsafe = where.Unsafe || box.InMemory
-	p, err := open(ctx, log, where)
+	p, err := open(ctx, log, where, "dev")
 	if err != nil {
 		return err
 	}

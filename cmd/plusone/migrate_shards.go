@@ -59,6 +59,9 @@ func (c migrateShardsCmd) Run(ctx context.Context, out io.Writer) error {
 
 func (c migrateShardsCmd) change(ctx context.Context, led *ledger.Ledger, logs *counter.Log, out io.Writer) error {
 	to := int(c.To)
+	if err := led.CheckMode(ctx); err != nil {
+		return fmt.Errorf("likes are written to Postgres until Redis has been back for a while: %w", err)
+	}
 	if err := logs.Move(ctx, to); err != nil {
 		return err
 	}

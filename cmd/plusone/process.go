@@ -18,6 +18,7 @@ import (
 	"plusone/cmd/internal/settings"
 	"plusone/cmd/internal/stores"
 	"plusone/hotpath/counter"
+	"plusone/reconcile"
 	"plusone/tasks"
 	"plusone/tasks/ledger"
 )
@@ -26,7 +27,7 @@ import (
 // the parts that its roles add. Parts end in the reverse of the order in which
 // they were added:
 //
-//	internal ─ bell ─ worker's parts ─ reconciler ─ counter ─ API
+//	internal ─ fence ─ bell ─ worker's parts ─ reconciler ─ counter ─ API
 type process struct {
 	log      *slog.Logger
 	tuning   settings.Tuning
@@ -34,6 +35,10 @@ type process struct {
 	pool     *pgxpool.Pool
 	ledger   *ledger.Ledger
 	layout   ledger.Layout
+	watch    *pgxpool.Pool  // the fence's own, so that nothing else keeps it waiting
+	fence    *counter.Fence // says where likes are written
+	direct   bool           // this process can do without Redis
+	returns  bool           // it takes writes back to Redis
 	logs     *counter.Log
 	queue    *tasks.Queue
 	bell     *tasks.Bell
@@ -45,6 +50,9 @@ type process struct {
 // poolConns is how many Postgres connections a process may use, unless its URL
 // says another number: a worker drains up to 16 shards at once.
 const poolConns = 24
+
+// watchConns is how many more the fence has.
+const watchConns = 2
 
 // endTime bounds how long one part may take to finish what it has begun.
 const endTime = 15 * time.Second
@@ -59,7 +67,7 @@ func missing(names []string) error {
 }
 
 // open opens the stores and refuses an older schema or another number of shards.
-func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process, err error) {
+func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string) (_ *process, err error) {
 	if err := missing(s.Missing()); err != nil {
 		return nil, err
 	}
@@ -79,11 +87,15 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores) (_ *process,
 	if err := p.checkLedger(ctx, int(s.Shards)); err != nil {
 		return nil, err
 	}
-	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards)
+	if p.watch, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: watchConns}); err != nil {
+		return nil, err
+	}
+	p.fence = counter.NewFence(p.redis.Universal(), ledger.New(p.watch), counter.FenceOptions{Role: role, Metrics: p.registry})
+	p.add("fence", p.fence.Run)
+	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards).Behind(p.fence)
 	p.queue = tasks.NewQueue(p.redis.Client())
 	p.bell = tasks.NewBell(p.queue, p.registry)
 	p.add("doorbell", p.bell.Run)
-	p.checkStores()
 	return p, nil
 }
 
@@ -107,7 +119,7 @@ func (p *process) add(name string, run func(context.Context) error) {
 func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
 	server, err := listener.New(listener.Options{
 		Listener: inside, Token: listener.Token(o.InternalToken), Registry: p.registry,
-		Queues: p.redis.Queues(), Checks: p.checks, Log: p.log,
+		Queues: p.redis.Queues(), Checks: append(p.storeChecks(), p.checks...), Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -120,10 +132,21 @@ func (p *process) run(ctx context.Context, inside net.Listener, o settings.Inter
 	return err
 }
 
+// addReturner adds what takes writes back to Redis, once.
+func (p *process) addReturner() {
+	if p.returns {
+		return
+	}
+	p.returns = true
+	p.add("returner", reconcile.NewReturner(p.logs, p.ledger, p.fence, func(shard int) { p.bell.Ring(shard) }).Run)
+}
+
 // close closes what open opened.
 func (p *process) close() {
-	if p.pool != nil {
-		p.pool.Close()
+	for _, pool := range []*pgxpool.Pool{p.watch, p.pool} {
+		if pool != nil {
+			pool.Close()
+		}
 	}
 	if p.redis == nil {
 		return

@@ -33,7 +33,7 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) 
 	if c.DryRun || c.JSON {
 		return fmt.Errorf("%w: --dry-run and --json belong to --once", errUsage)
 	}
-	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error {
+	return serve(ctx, log, "reconcile", c.Stores, c.Internal, func(p *process) error {
 		p.addReconciler(c.Reconcile)
 		return nil
 	})
@@ -41,6 +41,7 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) 
 
 func (p *process) addReconciler(s settings.Reconcile) {
 	p.add("reconciler", reconcile.New(p.logs, p.ledger, p.reconcileOptions(s)).Run)
+	p.addReturner()
 	p.add("janitor", reconcile.NewJanitor(p.logs, reconcile.JanitorOptions{
 		Bound: p.tuning.ResidentMaxBytes, SetMax: int(p.tuning.ResidentSetMax), Metrics: p.registry,
 	}).Run)
@@ -56,7 +57,7 @@ func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {
 // once makes one pass, with the doorbell beside it through which it asks for
 // drains.
 func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer) error {
-	p, err := open(ctx, log, c.Stores)
+	p, err := open(ctx, log, c.Stores, "reconcile --once")
 	if err != nil {
 		return err
 	}

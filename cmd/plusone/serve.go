@@ -22,7 +22,7 @@ type serveCmd struct {
 
 // Run serves every role until ctx ends.
 func (c serveCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error {
+	return serve(ctx, log, "serve", c.Stores, c.Internal, func(p *process) error {
 		if err := p.addWorker(c.workerSettings); err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ type workerCmd struct {
 
 // Run works until ctx ends.
 func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
+	return serve(ctx, log, "worker", c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
 }
 
 // addWorker adds the notifier, the sweeper, the worker, and what moves the rest
@@ -35,16 +35,13 @@ func (p *process) addWorker(s workerSettings) error {
 	if s.WorkerConcurrency < 2 {
 		return fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
 	}
-	if err := s.Notify.Contradiction(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
 	// Receivers that hang must leave workers to the drains.
 	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
 	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	drainer := tasks.NewDrainer(p.logs, p.ledger, s.WebhookWindow, p.registry)
+	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.WebhookWindow, p.registry)
 	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
 		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
 	})
@@ -87,7 +84,7 @@ func (p *process) notifyConfig(s settings.Notify) tasks.NotifyConfig {
 		receivers[i] = tasks.Receiver{URL: url, Secrets: s.WebhookSecrets}
 	}
 	return tasks.NotifyConfig{
-		Receivers: receivers, Window: s.WebhookWindow, Ladder: s.WebhookLadder, Timeout: s.WebhookTimeout, Keep: s.WebhookKeep,
+		Receivers: receivers, Window: p.tuning.WebhookWindow, Ladder: s.WebhookLadder, Timeout: s.WebhookTimeout, Keep: s.WebhookKeep,
 		Concurrency: s.WebhookConcurrency, AllowPrivate: s.WebhookAllowPrivate,
 	}
 }

@@ -82,6 +82,9 @@ func appendResult(b []byte, op like.Op, r *like.Result) []byte {
 		b = append(b, `,"receipt":`...)
 		b = appendReceipt(b, r.Receipt)
 	}
+	if r.Source == like.FromLedger { // Redis is the rule
+		b = append(b, `,"source":"ledger"`...)
+	}
 	return append(b, '}')
 }
 
@@ -93,13 +96,13 @@ func action(liked bool) string {
 }
 
 // appendReading appends a reading; asked says that somebody did, so that
-// `liked` means something.
+// `liked` means something if it is known.
 func appendReading(b []byte, r *like.Reading, asked bool) []byte {
 	b = append(b, `{"item":`...)
 	b = appendString(b, r.Item)
 	b = append(b, `,"count":`...)
 	b = appendInt(b, r.Count)
-	if asked {
+	if asked && !r.Unsure {
 		b = append(b, `,"liked":`...)
 		b = strconv.AppendBool(b, r.Liked)
 	}

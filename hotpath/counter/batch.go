@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -111,21 +112,26 @@ func (c *Counter) answer(b *batch, reply []any) {
 			return
 		}
 		receipt = like.Receipt{Shard: b.shard, Version: v}
+		c.opt.Fence.saw(v)
 		c.opt.Changed(b.shard)
 	}
+	now := time.Now()
 	for i := range b.groups {
 		n := len(b.groups[i].slots)
 		start, _ := reply[2+i].(string)
-		c.answerGroup(&b.groups[i], outcomes[:n], start, receipt)
+		if count, ok := c.answerGroup(&b.groups[i], outcomes[:n], start, receipt); ok {
+			c.cache.put(b.groups[i].item, count, now)
+		}
 		outcomes = outcomes[n:]
 	}
 }
 
-// answerGroup walks an item's count from start through its ops.
-func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) {
+// answerGroup walks an item's count from start through its ops and returns the
+// last; ok says that it is one.
+func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) (count int64, ok bool) {
 	count, err := strconv.ParseInt(start, 10, 64)
 	for i, s := range g.slots {
-		res := like.Result{Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
+		res := like.Result{Source: like.FromRedis, Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
 		switch outcomes[i] {
 		case 'c':
 			c.again(errand{kind: cold, shard: s.shard, item: g.item}, s)
@@ -150,8 +156,10 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 		if res.Count = count; err != nil {
 			res.Err = fmt.Errorf("%w: the stored count is %q", like.ErrUnknown, start)
 		}
+		ok = err == nil
 		s.settle(res)
 	}
+	return count, ok
 }
 
 // header checks a reply's shape: one outcome per op, one count per item.

@@ -39,6 +39,11 @@ type Options struct {
 	ResidentSetMax int   // likers from which an item is loaded partly; 20,000
 	MemoryMax      int64 // bytes that Redis shall use at most; 60 % of its maxmemory, or 1 GiB
 
+	// Fence says where to write; nil: to Redis, for a process that is alone.
+	Fence *Fence
+	// Direct takes ops while writes go to the ledger; it needs a Fence.
+	Direct Direct
+
 	// Changed is called with each shard whose log has grown. It must not block.
 	Changed func(shard int)
 	// Metrics, where to register; nil: nowhere.
@@ -85,6 +90,7 @@ type Counter struct {
 	reads  *queue[*look]
 	warm   *warmer
 	learn  *learner
+	cache  *cache
 	meter  *meter
 
 	life  context.Context // ends when Close gives up waiting
@@ -114,6 +120,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.warm = newWarmer(c)
 	c.learn = newLearner(c.warm)
+	c.cache = newCache()
 	c.meter = newMeter(c)
 
 	c.lanes.Go(c.writeLane)
@@ -130,6 +137,12 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
 	if len(ops) != len(results) {
 		panic("counter: one result per op")
+	}
+	if g := c.opt.Fence.at(time.Now()); g.way == nowhere { // at once, whatever the lane waits for
+		for i := range results {
+			results[i] = like.Result{Err: g.err}
+		}
+		return nil
 	}
 	call := c.newCall(ctx, ops)
 	if !c.writes.put(call.waiting...) {

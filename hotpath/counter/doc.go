@@ -46,4 +46,21 @@
 // While it is closed nothing can be applied. Opening waits until the log has
 // nothing that the ledger lacks, floors the log's ids above all that the
 // ledger has seen, and starts with every item cold.
+//
+// Where everybody writes is one row in the ledger, and Fence tells what it allows
+// this process:
+//
+//	Redis answers ─────────────── ops go to Redis
+//	   │ the breaker opens, and no other process reaches Redis
+//	   ▼
+//	the switch ────────────────── nobody writes, for like.DirectAfter
+//	   ▼
+//	the ledger ────────────────── Direct writes ops in batches
+//	   │ Redis has answered for a while: its logs are drained, what was written
+//	   ▼ meanwhile is dropped from it, its logs end above it
+//	Redis again
+//
+// While Redis is away reads are answered by what this process has told within a
+// second, then by the ledger, then by what it has told however long ago; each
+// reading says which.
 package counter

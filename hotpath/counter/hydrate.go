@@ -246,6 +246,9 @@ func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string,
 		names = append(names, k.lease+l.item, k.loaded+l.item, k.likers+l.item)
 		args = append(args, l.item, l.number())
 	}
+	if err := w.c.opt.Fence.Err(ctx); err != nil {
+		return "", err
+	}
 	states, err := installScript.run(ctx, w.c.plain, names, args...).Text()
 	if err == nil && len(states) != len(loans) {
 		err = fmt.Errorf("install cold items: redis answered %q", states)

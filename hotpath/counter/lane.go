@@ -23,14 +23,28 @@ func (c *Counter) writeLane() {
 		if !ok {
 			return
 		}
-		c.flush(slots)
+		c.route(slots)
 		clear(slots) // calls must not be kept alive by the buffer
+	}
+}
+
+// route sends slots where writes go now.
+func (c *Counter) route(slots []*slot) {
+	switch g := c.opt.Fence.now(c.life); {
+	case g.way == toRedis:
+		c.flush(slots, g)
+	case g.way == toLedger && c.opt.Direct != nil:
+		c.writeDirect(slots)
+	default:
+		for _, s := range slots {
+			s.fail(g.refusal())
+		}
 	}
 }
 
 // flush sends slots as one pipeline, a script call per shard and at most
 // maxScript ops, and passes the answers on.
-func (c *Counter) flush(slots []*slot) {
+func (c *Counter) flush(slots []*slot, g grant) {
 	batches := c.group(slots)
 	if len(batches) == 0 {
 		return
@@ -40,6 +54,14 @@ func (c *Counter) flush(slots []*slot) {
 	start := time.Now()
 	cmds := c.send(ctx, batches)
 	c.meter.sent(len(slots), time.Since(start))
+	c.opt.Fence.exchanged(cmds[0].Err())
+	if !g.believes() {
+		err := fmt.Errorf("%w: redis answered after others may have begun to write to the ledger", like.ErrUnknown)
+		for _, b := range batches {
+			b.each(func(s *slot) { s.fail(err) })
+		}
+		return
+	}
 	for i, b := range batches {
 		c.settle(b, cmds[i])
 	}
@@ -62,20 +84,11 @@ func (c *Counter) send(ctx context.Context, batches []*batch) []*redis.Cmd {
 	return cmds
 }
 
-// group sorts slots into script calls, and ends those that are too late.
+// group sorts slots into script calls.
 func (c *Counter) group(slots []*slot) []*batch {
 	var batches []*batch
 	open := make(map[int]*batch, min(len(slots), c.opt.Shards))
-	now := time.Now()
-	for _, s := range slots {
-		if s.late(now) {
-			s.fail(fmt.Errorf("%w: the op waited too long", like.ErrBusy))
-			continue
-		}
-		if !s.goOut() {
-			s.fail(fmt.Errorf("%w: nobody waits for the op any more", like.ErrBusy))
-			continue
-		}
+	for _, s := range c.sendable(slots) {
 		b := open[s.shard]
 		if b == nil || b.ops == maxScript {
 			b = newBatch(s.shard, &c.keys[s.shard])
@@ -85,4 +98,21 @@ func (c *Counter) group(slots []*slot) []*batch {
 		b.add(s)
 	}
 	return batches
+}
+
+// sendable counts slots as out, and ends those that are too late.
+func (c *Counter) sendable(slots []*slot) []*slot {
+	ready := make([]*slot, 0, len(slots))
+	now := time.Now()
+	for _, s := range slots {
+		switch {
+		case s.late(now):
+			s.fail(fmt.Errorf("%w: the op waited too long", like.ErrBusy))
+		case !s.goOut():
+			s.fail(fmt.Errorf("%w: nobody waits for the op any more", like.ErrBusy))
+		default:
+			ready = append(ready, s)
+		}
+	}
+	return ready
 }

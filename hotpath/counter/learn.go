@@ -36,6 +36,9 @@ func (l *learner) run() {
 }
 
 func (l *learner) do(errands []errand) {
+	if l.elsewhere(errands) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(l.c.life, l.c.opt.LoadTime)
 	defer cancel()
 	if l.room(ctx, errands) {

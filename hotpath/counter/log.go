@@ -15,14 +15,20 @@ import (
 // has it. Only the like script appends to it (and a repair that hands a change
 // to the ledger again). It is safe for concurrent use.
 type Log struct {
-	rdb  redis.UniversalClient
-	keys []keys
+	rdb   redis.UniversalClient
+	keys  []keys
+	fence *Fence // nil: nobody writes elsewhere
 }
 
 // NewLog reads the logs through rdb, which it does not own.
 func NewLog(rdb redis.UniversalClient, shards int) *Log {
 	return &Log{rdb: rdb, keys: keysOfAll(shards)}
 }
+
+// Behind returns the same logs, whose items are looked at and mended only while f
+// lets this process change Redis. Reading and trimming logs, and making items cold,
+// does no harm at any time.
+func (l *Log) Behind(f *Fence) *Log { return &Log{rdb: l.rdb, keys: l.keys, fence: f} }
 
 // Shards is the number of logs.
 func (l *Log) Shards() int { return len(l.keys) }

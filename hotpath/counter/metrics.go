@@ -17,6 +17,7 @@ type meter struct {
 	likers       prometheus.Counter
 	partly       prometheus.Counter
 	lookups      prometheus.Counter
+	directOps    *prometheus.CounterVec
 }
 
 func newMeter(c *Counter) *meter {
@@ -36,9 +37,12 @@ func newMeter(c *Counter) *meter {
 		likers:       counterOf("plusone_hydrated_likers_total", "Likers of cold items loaded from the ledger."),
 		partly:       counterOf("plusone_hydrated_partly_total", "Cold items of which only the count was loaded, for their size."),
 		lookups:      counterOf("plusone_liker_lookups_total", "Users looked up in the ledger for partly resident items."),
+		directOps: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plusone_direct_ops_total", Help: "Ops sent straight to the ledger, by whether the transaction was committed.",
+		}, []string{"result"}),
 	}
 	if reg := c.opt.Metrics; reg != nil {
-		reg.MustRegister(m.seconds, m.ops, m.refused, m.opened, m.closedShards, m.items, m.likers, m.partly, m.lookups,
+		reg.MustRegister(m.directOps, m.seconds, m.ops, m.refused, m.opened, m.closedShards, m.items, m.likers, m.partly, m.lookups,
 			waiting("ops", c.writes.len), waiting("reads", c.reads.len), waiting("errands", c.warm.queue.len), waiting("lookups", c.learn.queue.len))
 	}
 	return m
@@ -58,6 +62,14 @@ func waiting(queue string, n func() int) prometheus.Collector {
 func (m *meter) sent(ops int, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
 	m.ops.Observe(float64(ops))
+}
+
+func (m *meter) direct(ops int, err error) {
+	result := "committed"
+	if err != nil {
+		result = "failed"
+	}
+	m.directOps.WithLabelValues(result).Add(float64(ops))
 }
 
 func (m *meter) loaded(l *loan) {

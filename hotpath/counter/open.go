@@ -19,6 +19,9 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
+		if err := c.opt.Fence.Err(ctx); err != nil {
+			return false, fmt.Errorf("open shard %d: %w", shard, err)
+		}
 		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log},
 			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text()).Text()
 		if err != nil {

@@ -50,8 +50,11 @@ type Pin struct {
 func (p *Pin) text() string { return p.held.String() + " " + p.token }
 
 // Pin pins a shard's log for the sake of items. Errors: ErrClosed,
-// like.ErrUnavailable.
+// like.ErrUnavailable (also while writes go elsewhere).
 func (l *Log) Pin(ctx context.Context, shard int, items []string) (*Pin, error) {
+	if err := l.fence.Err(ctx); err != nil {
+		return nil, fmt.Errorf("pin the log of shard %d: %w", shard, err)
+	}
 	k, token := &l.keys[shard], rand.Text()
 	last, err := pinScript.run(ctx, l.rdb, []string{k.meta, k.log, k.pin},
 		len(l.keys), token, PinTime.Milliseconds()).Text()

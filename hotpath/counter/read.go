@@ -73,7 +73,7 @@ func (c *Counter) Read(ctx context.Context, items []string, user string) ([]like
 		}
 	}
 	if len(missing) > 0 {
-		if err := c.ask(ctx, missing); err != nil {
+		if err := c.ask(ctx, missing); err != nil && !c.guess(missing) {
 			return nil, err
 		}
 	}
@@ -136,14 +136,18 @@ func (c *Counter) readLane() {
 		if !ok {
 			return
 		}
-		c.see(looks)
+		if g := c.opt.Fence.now(c.life); g.way == toRedis {
+			c.see(looks, g)
+		} else {
+			c.seeAway(looks, g)
+		}
 		clear(looks)
 	}
 }
 
 // see asks for all looks in one pipeline, a script call per shard and at most
 // maxScript questions.
-func (c *Counter) see(looks []*look) {
+func (c *Counter) see(looks []*look, g grant) {
 	var batches []*question
 	open := make(map[int]*question, min(len(looks), c.opt.Shards))
 	for _, l := range looks {
@@ -163,13 +167,20 @@ func (c *Counter) see(looks []*look) {
 		names, args := q.args(c)
 		q.cmd = pipe.EvalSha(ctx, readScript.sha, names, args...)
 	}
-	_, _ = pipe.Exec(ctx) // each command holds its own error
+	_, err := pipe.Exec(ctx) // each command holds its own error, too
+	c.opt.Fence.exchanged(err)
 	for _, q := range batches {
 		if unknownScript(q.cmd.Err()) {
 			names, args := q.args(c)
 			q.cmd = c.guarded.Eval(ctx, readScript.text, names, args...)
 		}
-		c.tell(q, asked)
+		if g.believes() {
+			c.tell(q, asked)
+			continue
+		}
+		for _, l := range q.looks { // others may write to the ledger by now
+			c.retry(errand{look: l})
+		}
 	}
 }
 
@@ -208,6 +219,9 @@ func (c *Counter) tell(q *question, asked time.Time) {
 			l.fail(fmt.Errorf("%w: redis answered %q", like.ErrUnavailable, reply))
 		default:
 			l.answer(reply[0][i], reply[1+i], asked)
+			if l.err == nil && !l.cold {
+				c.cache.put(l.item, l.out.Count, asked)
+			}
 		}
 	}
 }

@@ -29,6 +29,7 @@ var (
 	openScript    = newScript(scripts.Open)
 	checkScript   = newScript(scripts.Check)
 	purgeScript   = newScript(scripts.Purge)
+	rejoinScript  = newScript(scripts.Rejoin)
 	leaseScript   = newScript(scripts.Lease)
 	installScript = newScript(scripts.Install)
 	trimScript    = newScript(scripts.Trim)

@@ -67,6 +67,9 @@ func (w *warmer) run() {
 }
 
 func (w *warmer) do(errands []errand) {
+	if w.elsewhere(errands) {
+		return
+	}
 	var toVerify, toOpen, toLoad []errand
 	for _, e := range errands {
 		switch e.kind {
@@ -89,6 +92,16 @@ func (w *warmer) do(errands []errand) {
 	if len(toLoad) > 0 {
 		w.load(ctx, toLoad)
 	}
+}
+
+// elsewhere gives errands back that are of no use while writes do not go to
+// Redis: the lanes know where else to go.
+func (w *warmer) elsewhere(errands []errand) bool {
+	other := w.c.opt.Fence.at(time.Now()).way != toRedis
+	if other {
+		w.end(errands, nil)
+	}
+	return other
 }
 
 // open opens the shards that errands wait for.

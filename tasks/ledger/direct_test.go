@@ -86,7 +86,7 @@ func TestTheSecondStepOfASwitchIsMadeByWhoeverFindsItMissing(t *testing.T) {
 
 func TestASwitchSoonAfterAReturnDoublesThePatience(t *testing.T) {
 	s := newStore(t)
-	for _, want := range []string{"4s", "8s", "16s", "32s", "1m0s", "1m0s"} {
+	for _, want := range []string{"2s", "4s", "8s", "16s", "32s", "1m0s", "1m0s"} {
 		s.goDirect(0)
 		if got := s.beat(like.Beat{Process: "p"}).Patience; got.String() != want {
 			t.Errorf("patience is %v, want %s", got, want)

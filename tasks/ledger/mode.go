@@ -55,7 +55,7 @@ func (l *Ledger) Switch(ctx context.Context, process string, epoch int64) error 
 	_, err := l.pool.Exec(ctx, `
 		UPDATE modes
 		   SET writes_to = 'ledger', epoch = epoch + 1, since = NULL,
-		       patience = CASE WHEN now() - since < interval '1 minute' THEN least(2 * patience, interval '1 minute')
+		       patience = CASE WHEN epoch > 0 AND now() - since < interval '1 minute' THEN least(2 * patience, interval '1 minute')
 		                       ELSE interval '2 seconds' END
 		 WHERE writes_to = 'redis' AND epoch = $2
 		   AND NOT EXISTS (SELECT FROM processes
@@ -65,6 +65,16 @@ func (l *Ledger) Switch(ctx context.Context, process string, epoch int64) error 
 			UPDATE modes SET since = clock_timestamp() WHERE writes_to = 'ledger' AND since IS NULL`)
 	}
 	return failed("switch to the ledger", err)
+}
+
+// CheckMode returns like.ErrElsewhere while writes go to the ledger.
+func (l *Ledger) CheckMode(ctx context.Context) error {
+	var direct bool
+	err := l.pool.QueryRow(ctx, `SELECT writes_to = 'ledger' FROM modes`).Scan(&direct)
+	if err == nil && direct {
+		err = like.ErrElsewhere
+	}
+	return failed("read the mode", err)
 }
 
 // gate is the advisory lock between direct writers, who share it, and the return

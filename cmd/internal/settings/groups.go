@@ -46,6 +46,8 @@ type Tuning struct {
 
 	ResidentMaxBytes int64   `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 85 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
 	ResidentSetMax   SetSize `name:"resident-set-max" help:"Likers from which an item is in Redis partly only, up to 100000: the rest is looked up in Postgres when needed." default:"20000" placeholder:"N"`
+
+	WebhookWindow time.Duration `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
 }
 
 // HTTP bounds the public listener.
@@ -60,9 +62,10 @@ type HTTP struct {
 	IdleTimeout  time.Duration `help:"Time after which an unused connection is closed." default:"60s"`
 }
 
-// Auth says who may speak for whom.
+// Auth says who may speak for whom. Which combinations make sense is decided
+// where they are used.
 type Auth struct {
-	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy), jwt, or cookie (a signed one for every visitor)." enum:"header,jwt,cookie" default:"header"`
+	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
 	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID, X-Forwarded-For and Forwarded are believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
 	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
@@ -93,7 +96,6 @@ type Rates struct {
 type Notify struct {
 	WebhookURLs         []string        `name:"webhook-url" help:"Address that is told of changes; more than one may be given." placeholder:"URL"`
 	WebhookSecrets      []string        `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64. With two, each message has two signatures, for a change of secrets." placeholder:"whsec_…"`
-	WebhookWindow       time.Duration   `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
 	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt (default: ${default})." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
 	WebhookTimeout      time.Duration   `name:"webhook-timeout" help:"Time for a receiver to answer." default:"10s"`
 	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
