@@ -13,6 +13,8 @@ var shared string
 var (
 	//go:embed check.lua
 	check string
+	//go:embed erase.lua
+	erase string
 	//go:embed evict.lua
 	evict string
 	//go:embed forget.lua
@@ -55,6 +57,7 @@ var (
 	Trim string
 
 	Check  = shared + check
+	Erase  = shared + erase
 	Evict  = shared + evict
 	Forget = shared + forget
 	Mend   = shared + mend

@@ -89,12 +89,18 @@ func (w *works) over(redisAddr, pgURL string) *tasks.Drainer {
 		log = counter.NewLog(rdb, shards)
 	}
 	if pgURL != "" {
-		pool, err := pgxpool.New(w.t.Context(), pgURL)
-		check(w.t, err)
-		w.t.Cleanup(pool.Close)
-		l = ledger.New(pool)
+		l = w.through(pgURL)
 	}
 	return tasks.NewDrainer(log, l, 0, prometheus.NewRegistry())
+}
+
+// through is the ledger by another way.
+func (w *works) through(pgURL string) *ledger.Ledger {
+	w.t.Helper()
+	pool, err := pgxpool.New(w.t.Context(), pgURL)
+	check(w.t, err)
+	w.t.Cleanup(pool.Close)
+	return ledger.New(pool)
 }
 
 func check(t testing.TB, err error) {

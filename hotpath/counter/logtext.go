@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -36,24 +37,28 @@ func parseEntry(m redis.XMessage) Entry {
 		}
 		return e
 	}
+	n := 0
 	for line := range strings.SplitSeq(text, "\n") {
 		changes, err := parseLine(e.Changes, line, v)
-		if e.Changes = changes; err != nil {
-			e.Bad = fmt.Errorf("log entry %s: %w", m.ID, err)
+		if n++; err != nil {
+			e.Bad = fmt.Errorf("log entry %s, line %d: %w", m.ID, n, err)
 		}
+		e.Changes = changes
 	}
 	return e
 }
 
-// parseLine appends the changes of one line.
+// parseLine appends the changes of one line. Its errors quote nothing of it: they
+// are logged and kept.
 func parseLine(changes []like.Change, line string, v like.Version) ([]like.Change, error) {
 	item, rest, ok := strings.Cut(line, " ")
 	if !ok || item == "" {
-		return changes, fmt.Errorf("the line %q names no item and user", line)
+		return changes, errors.New("it names no item and user")
 	}
+	n := 0
 	for word := range strings.SplitSeq(rest, " ") {
-		if len(word) < 2 || word[0] != '+' && word[0] != '-' {
-			return changes, fmt.Errorf("%q is no user with a sign", word)
+		if n++; len(word) < 2 || word[0] != '+' && word[0] != '-' {
+			return changes, fmt.Errorf("word %d behind the item is no user with a sign", n)
 		}
 		changes = append(changes, like.Change{Item: item, User: word[1:], Liked: word[0] == '+', Version: v})
 	}

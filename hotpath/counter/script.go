@@ -39,6 +39,7 @@ var (
 	snapScript    = newScript(scripts.Snapshot)
 	mendScript    = newScript(scripts.Mend)
 	evictScript   = newScript(scripts.Evict)
+	eraseScript   = newScript(scripts.Erase)
 	forgetScript  = newScript(scripts.Forget)
 	learnScript   = newScript(scripts.Learn)
 	weighScript   = newScript(scripts.Weigh)
