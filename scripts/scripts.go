@@ -31,6 +31,8 @@ var (
 
 // The scripts, as Redis gets them.
 var (
+	//go:embed hold.lua
+	Hold string
 	//go:embed install.lua
 	Install string
 	//go:embed keep.lua

@@ -34,7 +34,7 @@ type Options struct {
 	MaxPending int           // entries that a shard's log may hold before ops are refused; 65,536
 	QueueSize  int           // ops, and reads, that may wait; 32,768
 	Timeout    time.Duration // of each exchange with Redis; 1 s
-	LoadTime   time.Duration // of loading an item from the ledger, also its lease; 10 s
+	LoadTime   time.Duration // of loading an item from the ledger; 10 s
 
 	ResidentSetMax int   // likers from which an item is loaded partly; 20,000
 	MemoryMax      int64 // bytes that Redis shall use at most; 60 % of its maxmemory, or 1 GiB

@@ -79,7 +79,7 @@ func (w *warmer) load(ctx context.Context, errands []errand) {
 func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan, string, error) {
 	k := &w.c.keys[shard]
 	names := []string{k.meta, k.counts}
-	args := []any{w.c.opt.Shards, w.token, w.c.opt.LoadTime.Milliseconds()}
+	args := []any{w.c.opt.Shards, w.token, leaseTime.Milliseconds()}
 	for _, item := range items {
 		names = append(names, k.lease+item)
 		args = append(args, item)
@@ -109,6 +109,7 @@ func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan,
 // asked for again. Items that are too large to be resident wholly need no more
 // than their count.
 func (w *warmer) fetch(ctx context.Context, loans []*loan) {
+	defer w.hold(loans)()
 	items := make([]string, len(loans))
 	for i, l := range loans {
 		items[i] = l.item
@@ -163,6 +164,11 @@ func (w *warmer) loadGroup(loans []*loan) {
 	w.finish(ctx, loans, w.copy(ctx, loans))
 }
 
+// loadedKey is the temporary set of a loan. It is this process's own: one that was
+// frozen while it loaded may write into its set long after somebody else has the
+// lease.
+func (w *warmer) loadedKey(l *loan) string { return w.c.keys[l.shard].loaded + w.token + ":" + l.item }
+
 // copy brings the likers of items from the ledger into temporary sets, which
 // end by themselves if nobody installs them.
 func (w *warmer) copy(ctx context.Context, loans []*loan) error {
@@ -173,7 +179,7 @@ func (w *warmer) copy(ctx context.Context, loans []*loan) error {
 	pipe := w.c.plain.Pipeline()
 	err := w.c.src.LoadLikers(ctx, items, loadPage, func(item string, users []string) error {
 		l := byItem[item]
-		key := w.c.keys[l.shard].loaded + item
+		key := w.loadedKey(l)
 		members := make([]any, len(users))
 		for i, u := range users {
 			members[i] = u
@@ -243,7 +249,7 @@ func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string,
 	names := []string{k.meta, k.counts}
 	args := []any{loans[0].gen, w.token}
 	for _, l := range loans {
-		names = append(names, k.lease+l.item, k.loaded+l.item, k.likers+l.item)
+		names = append(names, k.lease+l.item, w.loadedKey(l), k.likers+l.item)
 		args = append(args, l.item, l.number())
 	}
 	if err := w.c.opt.Fence.Err(ctx); err != nil {

@@ -31,6 +31,7 @@ var (
 	purgeScript   = newScript(scripts.Purge)
 	rejoinScript  = newScript(scripts.Rejoin)
 	leaseScript   = newScript(scripts.Lease)
+	holdScript    = newScript(scripts.Hold)
 	installScript = newScript(scripts.Install)
 	trimScript    = newScript(scripts.Trim)
 	undoScript    = newScript(scripts.Undo)
