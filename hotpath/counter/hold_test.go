@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -33,18 +34,18 @@ func TestALoadMayTakeLongerThanItsLease(t *testing.T) {
 	t.Parallel()
 	r := realRig(t, Options{})
 	r.book.set("old", "ann", true)
-	release := make(chan struct{})
-	r.book.answer(func() { <-release })
+	release, free := context.WithCancel(t.Context()) // ends with the test, also when that fails
+	r.book.answer(func() { <-release.Done() })
 	answered := make(chan like.Result, 1)
 	go func() { answered <- r.try("old", "bob", like.Liked) }()
 
 	lease := keysOf(ShardOf("old", 4)).lease + "old"
 	left := func() time.Duration { return r.rdb.PTTL(t.Context(), lease).Val() }
-	eventually(t, "the lease has aged", func() bool { d := left(); return d > 0 && d < leaseTime*4/5 })
-	eventually(t, "the lease is renewed", func() bool { return left() > leaseTime*9/10 })
+	eventually(t, "the lease has aged", func() bool { d := left(); return d > 0 && d < loanTime*4/5 })
+	eventually(t, "the lease is renewed", func() bool { return left() > loanTime*9/10 })
 	asked := r.book.asked()
 	r.book.answer(nil)
-	close(release)
+	free()
 	ok(t, (<-answered).Err)
 	r.checkItem("old", 2)
 	if more := r.book.asked() - asked; more > 1 {
