@@ -52,7 +52,7 @@ func (c eraseCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) erro
 	if like.CheckUser(c.User) != nil {
 		return fmt.Errorf("%w: --user is no user id", errUsage)
 	}
-	p, err := open(ctx, log, c.Stores)
+	p, err := open(ctx, log, c.Stores, "erase")
 	if err != nil {
 		return err
 	}
