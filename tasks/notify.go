@@ -21,13 +21,6 @@ const (
 	QueueNotify = "notify"
 )
 
-// DefaultLadder is when a failed delivery is tried again, counted from its
-// first attempt. After the last one it is exhausted.
-func DefaultLadder() []time.Duration {
-	const m, h = time.Minute, time.Hour
-	return []time.Duration{m, 5 * m, 10 * m, 30 * m, h, 2 * h, 5 * h, 10 * h}
-}
-
 // NotifyConfig says whom a Notifier tells, and how.
 type NotifyConfig struct {
 	Receivers    []Receiver      // none: windows are closed all the same, to be asked for

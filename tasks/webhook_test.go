@@ -113,7 +113,7 @@ func TestSettingsThatCannotWorkAreRefusedAtOnce(t *testing.T) {
 	good := func() NotifyConfig {
 		return NotifyConfig{
 			Receivers: []Receiver{{URL: "https://example.com/hook", Secrets: []string{testSecret}}},
-			Window:    time.Second, Timeout: time.Second, Keep: 24 * time.Hour, Concurrency: 1, Ladder: DefaultLadder(),
+			Window:    time.Second, Timeout: time.Second, Keep: 24 * time.Hour, Concurrency: 1, Ladder: []time.Duration{time.Minute},
 		}
 	}
 	n, err := NewNotifier(nil, nil, prometheus.NewRegistry(), good())

@@ -126,6 +126,7 @@ func (p *proof) faults(ctx context.Context) error {
 // fault brings one fault, and returns when everything is calm again.
 func (p *proof) fault(ctx context.Context, f *fire.Fault) error {
 	median := p.timeline.Median(p.timeline.Start().Add(warmUp/3), time.Now())
+	p.load.Fault()
 	begin := time.Now()
 	if err := p.during(ctx, f); err != nil {
 		return err

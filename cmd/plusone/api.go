@@ -64,10 +64,14 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 // addAPIOn adds counter and API on l: the API ends first, having answered what
 // it accepted, then the counter.
 func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
+	if err := s.Auth.Contradiction(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
 	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
 		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
 		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
-		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Log: p.log,
+		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		CookieSecret: p.layout.Secret, Log: p.log,
 	})
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)

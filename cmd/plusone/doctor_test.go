@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/alecthomas/kong"
 	"github.com/redis/go-redis/v9"
 
 	"plusone/cmd/internal/doctor"
@@ -95,6 +96,28 @@ func TestTheDoctorNeedsBothStoresNamed(t *testing.T) {
 		p := start(t, wrong...)
 		if code := p.end(t, 0); code != exitUsage {
 			t.Errorf("%v exits with %d: %s", wrong, code, p.said())
+		}
+	}
+}
+
+func TestTheDoctorTakesEverySettingOfServe(t *testing.T) {
+	parser, err := kong.New(&cli{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := map[string]map[string]bool{}
+	for _, command := range parser.Model.Children {
+		flags[command.Name] = map[string]bool{}
+		for _, f := range command.Flags {
+			flags[command.Name][f.Name] = true
+		}
+	}
+	if len(flags["serve"]) < 30 {
+		t.Fatalf("serve has %d flags", len(flags["serve"]))
+	}
+	for name := range flags["serve"] {
+		if !flags["doctor"][name] {
+			t.Errorf("doctor lacks --%s", name)
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (c eraseCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) erro
 	}
 	defer p.close()
 	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
-		Shards: p.layout.Shards, ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
+		Fence: p.fence, Shards: p.layout.Shards, ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
 		Changed: func(shard int) { p.bell.Ring(shard) },
 	})
 	if err != nil {

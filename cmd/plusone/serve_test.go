@@ -135,6 +135,13 @@ func TestSettingsThatOnlyAPartUnderstandsAreUsageErrors(t *testing.T) {
 		{"--auth=jwt"},
 		{"--server-keys=app=plain"},
 		{"--webhook-url=http://a.example"},
+		{"--webhook-secret=whsec_qfLpJCFhEWn2ZdVL2W0Zy3WwzZkYlQYAbs8v2eVYI/k="},
+		{"--jwt-secret-file=/etc/hostname"},
+		{"--auth=jwt", "--jwks-url=https://a.example", "--jwks-file=/etc/hostname"},
+		{"--listen=nonsense"},
+		{"--listen=192.0.2.1:80"}, // no address of this machine
+		{"--postgres-url=postgres://127.0.0.1:x/y"},
+		{"--redis-url=nonsense"},
 		{"--internal-listen=0.0.0.0:0"},
 		{"--webhook-ladder=2m,1m", "--webhook-url=http://a.example"},
 		{"--worker-concurrency=1"},

@@ -35,6 +35,9 @@ func (p *process) addWorker(s workerSettings) error {
 	if s.WorkerConcurrency < 2 {
 		return fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
 	}
+	if err := s.Notify.Contradiction(); err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
 	// Receivers that hang must leave workers to the drains.
 	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
 	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))

@@ -23,6 +23,8 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	if err := s.serve(c); err != nil {
 		s.refuse(c, err)
+	} else if v := s.identity.visitors; v != nil && c.who == (caller{}) && ctx.IsGet() {
+		v.greet(ctx, peerOf(ctx), time.Now())
 	}
 	s.finish(c)
 	s.metrics.took(c.route, time.Since(ctx.Time()))
@@ -103,6 +105,10 @@ func (s *Server) refuse(c *call, err error) {
 	switch row.status {
 	case 401:
 		r.Header.Set("WWW-Authenticate", challenge(err))
+	case 403:
+		if errors.Is(err, errTooNew) {
+			r.Header.Set("Retry-After", "1")
+		}
 	case 405:
 		r.Header.Set("Allow", c.route.allow)
 	case 429:

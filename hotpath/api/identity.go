@@ -22,19 +22,22 @@ import (
 const (
 	AuthHeader = "header" // X-User-ID, believed from trusted proxies only
 	AuthJWT    = "jwt"    // Authorization: Bearer <JWT>
+	AuthCookie = "cookie" // a signed cookie, given to every visitor
 )
 
 // IdentityOptions say how users and servers are known. With AuthJWT, exactly one
 // of the four places of keys is set; it also says which algorithms are possible.
 type IdentityOptions struct {
-	Auth           string         // AuthHeader, or AuthJWT
-	TrustedProxies []netip.Prefix // for AuthHeader; nil is loopback
+	Auth           string         // AuthHeader, AuthJWT or AuthCookie
+	TrustedProxies []netip.Prefix // whose X-User-ID (AuthHeader) and X-Forwarded-For are believed; nil is loopback
 	ServerKeys     []string       // name=sha256:<hex of the key's SHA-256>
 
 	HMACSecretFile string // HS256: the file's bytes, less one line break at its end; at least MinSecret
 	PublicKeyFile  string // EdDSA: an Ed25519 public key in PEM
 	JWKSFile       string // EdDSA and what Algorithms adds; read again every Refresh
 	JWKSURL        string // the same over https, or http from loopback
+
+	CookieSecret []byte // for AuthCookie: at least MinSecret bytes, the same in every process
 
 	Algorithms []string      // RS256 and ES256, for JWKS only
 	Issuer     string        // what iss must be, when set
@@ -46,9 +49,10 @@ type IdentityOptions struct {
 // Identity tells who asks. It holds the keys that credentials are checked with
 // and, for a JWKS, the goroutine that reads it again; Close ends that.
 type Identity struct {
-	trusted []netip.Prefix
-	servers []serverKey
-	tokens  *tokens // nil with AuthHeader
+	trusted  []netip.Prefix
+	servers  []serverKey
+	tokens   *tokens   // with AuthJWT
+	visitors *visitors // with AuthCookie
 }
 
 type serverKey struct {
@@ -80,8 +84,13 @@ func NewIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
 			return nil, fmt.Errorf("auth jwt: %w", err)
 		}
 		id.tokens = t
+	case AuthCookie:
+		if len(o.CookieSecret) < MinSecret {
+			return nil, fmt.Errorf("auth cookie: the secret has %d bytes, at least %d are needed", len(o.CookieSecret), MinSecret)
+		}
+		id.visitors = &visitors{o.CookieSecret}
 	default:
-		return nil, fmt.Errorf("auth is %q, want %s or %s", o.Auth, AuthHeader, AuthJWT)
+		return nil, fmt.Errorf("auth is %q, want %s, %s or %s", o.Auth, AuthHeader, AuthJWT, AuthCookie)
 	}
 	return id, nil
 }
@@ -121,10 +130,16 @@ func (id *Identity) who(h *fasthttp.RequestHeader, from netip.Addr) (caller, err
 	switch name := id.server(token); {
 	case name != "":
 		return caller{user: user, key: name}, nil
+	case strings.HasPrefix(user, visitorPrefix):
+		return caller{}, errVisitorID
 	case id.tokens != nil:
 		return id.whoByToken(token, user)
 	case token != nil:
 		return caller{}, fmt.Errorf("%w: this is no server key", errBadIdentity)
+	case id.visitors != nil && user != "":
+		return caller{}, fmt.Errorf("%w: X-User-ID needs a server key", errForbidden)
+	case id.visitors != nil:
+		return id.visitors.who(h, from, time.Now())
 	case user != "" && !id.trusts(from):
 		return caller{}, fmt.Errorf("%w: X-User-ID is believed from trusted proxies only", errForbidden)
 	}
@@ -144,6 +159,10 @@ func (id *Identity) whoByToken(token []byte, user string) (caller, error) {
 	}
 	return caller{user: user}, nil
 }
+
+// errVisitorID keeps users apart from visitors: only a cookie makes one of those,
+// and only a server may name one.
+var errVisitorID = fmt.Errorf("%w: ids that begin with %s are those of visitors, who have cookies", like.ErrBadID, visitorPrefix)
 
 // server is the name of the server key that token is, or "".
 func (id *Identity) server(token []byte) (name string) {

@@ -94,6 +94,8 @@ func TestIdentitySettingsThatCannotBeMeant(t *testing.T) {
 		"no auth":                 {},
 		"unknown auth":            {Auth: "basic"},
 		"no keys":                 {Auth: AuthJWT},
+		"cookies, no secret":      {Auth: AuthCookie},
+		"cookies, short secret":   {Auth: AuthCookie, CookieSecret: testSecret[:31]},
 		"two places of keys":      {Auth: AuthJWT, HMACSecretFile: secret, PublicKeyFile: public},
 		"a missing file":          {Auth: AuthJWT, HMACSecretFile: secret + "x"},
 		"a short secret":          {Auth: AuthJWT, HMACSecretFile: file(t, strings.Repeat("x", 31)+"\n")},

@@ -19,6 +19,8 @@ var (
 	errNoIdentity    = errors.New("this needs to know who asks")
 	errBadIdentity   = errors.New("these credentials are not valid")
 	errForbidden     = errors.New("not allowed")
+	errCrossSite     = errors.New("sent by a page of another site")
+	errTooNew        = errors.New("this visitor's cookie is less than a second old; ask again in a second")
 	errNoRoute       = errors.New("there is nothing at this path")
 	errMethod        = errors.New("this path does not know this method")
 	errReadTimeout   = errors.New("the request took too long to arrive")
@@ -52,6 +54,8 @@ var table = []row{
 	{errNoIdentity, 401, "no_identity", ""},
 	{errBadIdentity, 401, "bad_credentials", ""},
 	{errForbidden, 403, "forbidden", ""},
+	{errCrossSite, 403, "cross_site", ""},
+	{errTooNew, 403, "visitor_too_new", ""},
 	{errNoRoute, 404, "no_route", ""},
 	{like.ErrNotFound, 404, "not_found", "There is no such thing."},
 	{errMethod, 405, "method_not_allowed", ""},

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -71,7 +72,7 @@ func (t *tokens) user(token string, now time.Time) (string, error) {
 	if err := claims.ValidateWithLeeway(t.expected.WithTime(now), leeway); err != nil {
 		return "", reason(err)
 	}
-	if like.CheckUser(claims.Subject) != nil {
+	if like.CheckUser(claims.Subject) != nil || strings.HasPrefix(claims.Subject, visitorPrefix) {
 		return "", errors.New("the token's sub is missing or cannot be a user id")
 	}
 	return claims.Subject, nil

@@ -133,12 +133,17 @@ func (h *House) startProcesses() error {
 }
 
 // The reconciler looks far more often than it would in service, so that it
-// meets every fault. Memory is bounded so tightly that the janitor has work.
+// meets every fault, and it alone believes that memory is short, so that its
+// janitor always has work while the APIs go on loading.
 var roleArgs = map[string][]string{
 	"api":       {"api"},
 	"worker":    {"worker"},
 	"reconcile": {"reconcile", "--reconcile-every=2s", "--reconcile-full=10s", "--resident-max-bytes=4000000"},
 }
+
+// small makes items with more than a few likers large: such are in Redis partly
+// only.
+const small = "PLUSONE_RESIDENT_SET_MAX=24"
 
 func (h *House) newProcess(name string) (*Process, error) {
 	role, _, _ := strings.Cut(name, "-")
@@ -148,7 +153,7 @@ func (h *House) newProcess(name string) (*Process, error) {
 	}
 	p := &Process{
 		Name: name, Inside: inside, bin: h.opts.Bin, log: filepath.Join(h.opts.Dir, name+".log"), wake: make(chan struct{}, 1),
-		args: slices.Concat(roleArgs[role], []string{"--internal-listen", inside}), env: cleanEnv(),
+		args: slices.Concat(roleArgs[role], []string{"--internal-listen", inside}), env: append(cleanEnv(), small),
 	}
 	if role == "api" {
 		if p.Public, err = freeAddr(); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -48,14 +49,25 @@ func (h *House) resident(ctx context.Context, into map[string]model.ResidentItem
 			if err != nil {
 				return err
 			}
-			r := model.ResidentItem{Count: count, Users: map[string]bool{}}
-			for _, u := range users {
-				r.Users[u] = true
-			}
-			into[item] = r
+			into[item] = residentItem(count, users)
 		}
 	}
 	return nil
+}
+
+// residentItem reads an item as Redis holds it: a member "%" marks one that is
+// resident partly, "%" before a user one who is known not to like it.
+func residentItem(count string, members []string) model.ResidentItem {
+	r := model.ResidentItem{Count: count, Users: map[string]bool{}}
+	for _, m := range members {
+		user, not := strings.CutPrefix(m, "%")
+		if user == "" {
+			r.Partly = true
+		} else {
+			r.Users[user] = !not
+		}
+	}
+	return r
 }
 
 // Version reads the version out of a receipt.

@@ -70,7 +70,7 @@ func (c *client) run(ctx context.Context) {
 		case <-tick.C:
 		}
 		p := c.pair()
-		if do, ok := c.book.Next(p, c.wanted(), c.load.Epoch()); ok {
+		if do, ok := c.book.Next(p, c.wanted(), epoch(c.load.moment.Load())); ok {
 			c.insist(ctx, p, do)
 		}
 	}
@@ -98,11 +98,14 @@ func (c *client) ask(p model.Pair, do model.Do) model.Answer {
 	if now := time.Now(); now.Before(c.shun[i]) && !now.Before(c.shun[1-i]) {
 		i = 1 - i
 	}
+	before := c.load.moment.Load()
 	a := c.conns[i].ask(do, p)
+	now := c.load.moment.Load()
+	a.Calm = calm(before, now)
 	if a.Outcome != model.Acked {
 		c.shun[i] = time.Now().Add(avoid)
 	}
-	if wrong := c.book.Record(p, do, a, c.load.Epoch()); wrong != nil {
+	if wrong := c.book.Record(p, do, a, epoch(now)); wrong != nil {
 		c.load.wrong(*wrong)
 	}
 	switch {
@@ -132,7 +135,7 @@ func (c *client) settle(ctx context.Context) error {
 			time.Sleep(pause)
 		}
 		for _, p := range open {
-			if do, ok := c.book.Next(p, model.Look, c.load.Epoch()); ok && ctx.Err() == nil {
+			if do, ok := c.book.Next(p, model.Look, epoch(c.load.moment.Load())); ok && ctx.Err() == nil {
 				c.ask(p, do)
 			}
 		}

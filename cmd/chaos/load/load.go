@@ -16,14 +16,14 @@ import (
 // the house can do, so that full speed is a steady line.
 const (
 	clients = 32
-	rate    = 1200
+	rate    = 800
 )
 
-// Load is all clients.
+// Load is all clients. Fault and Calm are for one goroutine.
 type Load struct {
 	timeline *report.Timeline
 	clients  []*client
-	epoch    atomic.Int64
+	moment   atomic.Int64 // twice the number of calms, and one more from a calm to the next fault
 
 	mu     sync.Mutex
 	wrongs []model.Wrong
@@ -52,11 +52,18 @@ func (l *Load) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// Calm says that nothing which was asked before is on its way any more.
-func (l *Load) Calm() { l.epoch.Add(1) }
+// Calm says that no fault is on, and that nothing which was asked before is on
+// its way any more.
+func (l *Load) Calm() { l.moment.Store((l.moment.Load()/2+1)*2 + 1) }
 
-// Epoch is how many calms there have been.
-func (l *Load) Epoch() int { return int(l.epoch.Load()) }
+// Fault says that a fault begins.
+func (l *Load) Fault() { l.moment.Store(l.moment.Load() / 2 * 2) }
+
+// epoch is how many calms there have been by a moment.
+func epoch(moment int64) int { return int(moment / 2) }
+
+// calm reports whether no fault was on from one moment to another.
+func calm(from, to int64) bool { return from == to && from%2 == 1 }
 
 // Settle makes every client learn how its pairs stand, and read them all. All
 // faults must be over, and Run too.

@@ -124,7 +124,7 @@ func (s *state) lose(do Do, epoch int) {
 // read checks a reading. What was read from Redis is as durable as an
 // acknowledgement: it came behind it.
 func (s *state) read(a Answer, epoch int) string {
-	if a.Ledger || s.away(epoch) {
+	if a.behind() || s.away(epoch) {
 		return ""
 	}
 	if !s.mayRead(a.Liked) {
@@ -170,7 +170,7 @@ func (s *state) away(epoch int) bool { return s.elsewhere > epoch }
 
 // miscounted checks the count of an item whose pairs are all known.
 func (b *Book) miscounted(p Pair, a Answer, epoch int) string {
-	if !b.own(p.Item) || a.Ledger {
+	if !b.own(p.Item) || a.behind() {
 		return ""
 	}
 	var n int64

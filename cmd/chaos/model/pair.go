@@ -46,9 +46,15 @@ type Answer struct {
 	Liked   bool
 	Changed bool
 	Count   int64
-	Ledger  bool   // not answered from Redis, so it may be behind
+	Ledger  bool   // not answered from Redis
+	Calm    bool   // no fault was on from the request to its end
 	Receipt string // of a change
 }
+
+// behind reports whether an answer may not know the pair's last change: the
+// ledger's, which answers for what Redis does not hold and then knows all, or for
+// a Redis that is away and then may not.
+func (a Answer) behind() bool { return a.Ledger && !a.Calm }
 
 // Event is a line of a pair's history.
 type Event struct {

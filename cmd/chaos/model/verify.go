@@ -22,8 +22,15 @@ type Row struct {
 
 // ResidentItem is what Redis holds of an item.
 type ResidentItem struct {
-	Count string // as stored
-	Users map[string]bool
+	Count  string          // as stored
+	Partly bool            // users that are missing may like it or not
+	Users  map[string]bool // whether they like it
+}
+
+// likedBy tells whether Redis knows a user, and if so whether they like it.
+func (r ResidentItem) likedBy(user string) (liked, known bool) {
+	liked, named := r.Users[user]
+	return liked, named || !r.Partly
 }
 
 // Verify compares what all clients know with what is stored: every acknowledged
@@ -73,8 +80,8 @@ func (v *verifier) pair(p Pair, s *state, version func(string) (int64, error)) {
 		}
 	}
 	item, resident := v.stored.Resident[p.Item]
-	if resident && item.Users[p.User] != s.liked {
-		v.add(KindLost, p, s, "acknowledged liked=%v, Redis has %v", s.liked, item.Users[p.User])
+	if liked, known := item.likedBy(p.User); resident && known && liked != s.liked {
+		v.add(KindLost, p, s, "acknowledged liked=%v, Redis has %v", s.liked, liked)
 	}
 }
 
@@ -87,7 +94,7 @@ func (v *verifier) strangers() {
 	}
 	for _, item := range slices.Sorted(maps.Keys(v.stored.Resident)) {
 		for _, user := range slices.Sorted(maps.Keys(v.stored.Resident[item].Users)) {
-			if p := (Pair{item, user}); !v.known[p] {
+			if p := (Pair{item, user}); !v.known[p] && v.stored.Resident[item].Users[user] {
 				v.add(KindWrong, p, nil, "Redis has a like that nobody made")
 			}
 		}

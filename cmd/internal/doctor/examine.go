@@ -15,15 +15,18 @@ import (
 // askTime bounds each question to a store.
 const askTime = 5 * time.Second
 
-// Settings are those of plusone serve.
+// Settings are those of plusone serve, whether the doctor looks at them or not: a
+// command line that is right for the one is right for the other.
 type Settings struct {
 	settings.Stores    `group:"Stores"`
 	settings.Internal  `group:"Internal listener"`
 	settings.Reconcile `group:"Reconciler"`
+	settings.Worker    `group:"Worker"`
 	settings.Notify    `group:"Notifications"`
 	settings.HTTP      `group:"Public listener"`
 	settings.Auth      `group:"Identity"`
 	settings.Limits    `group:"Limits"`
+	settings.Rates     `group:"Rate limits"`
 }
 
 // exam is one examination. What could not be opened is nil.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,7 +16,7 @@ import (
 
 // identity looks for ways in which strangers could like in somebody's name.
 func (e *exam) identity() []Finding {
-	all := []Finding{e.serverKeys(), e.webhookSecrets()}
+	all := []Finding{e.contradictions(), e.serverKeys(), e.webhookSecrets()}
 	if e.Auth.Auth == "header" {
 		return append(all, e.proxies())
 	}
@@ -23,6 +24,14 @@ func (e *exam) identity() []Finding {
 		all = append(all, jwtSecret(e.JWTSecretFile))
 	}
 	return all
+}
+
+func (e *exam) contradictions() Finding {
+	const check = "settings"
+	if err := errors.Join(e.Auth.Contradiction(), e.Notify.Contradiction()); err != nil {
+		return wrong(check, "remove one of the two", "%v: no process starts", err)
+	}
+	return ok(check, "none that contradict each other")
 }
 
 // known are secrets that people try first, and those of examples.

@@ -99,3 +99,13 @@ func TestAnInternalListenerBeyondThisMachineIsTold(t *testing.T) {
 		want(t, s, "internal.listener", level, "token")
 	}
 }
+
+func TestSettingsThatContradictEachOtherAreWrong(t *testing.T) {
+	s := here()
+	want(t, s, "settings", doctor.OK, "")
+	s.JWKSURL = "https://id.example/keys"
+	want(t, s, "settings", doctor.Wrong, "--jwks-url means nothing with --auth header")
+	s = here()
+	s.WebhookSecrets = []string{"whsec_qfLpJCFhEWn2ZdVL2W0Zy3WwzZkYlQYAbs8v2eVYI/k="}
+	want(t, s, "settings", doctor.Wrong, "no --webhook-url")
+}

@@ -102,9 +102,6 @@ func routes(o Options, dashboard http.Handler) http.Handler {
 	return mux
 }
 
-// URL is where the listener is, as http://host:port.
-func (s *Server) URL() string { return "http://" + s.listener.Addr().String() }
-
 // Serve answers until ctx ends, then lets running requests end for a moment.
 // It returns nil when ctx ended.
 func (s *Server) Serve(ctx context.Context) error {

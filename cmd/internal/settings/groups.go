@@ -62,10 +62,9 @@ type HTTP struct {
 	IdleTimeout  time.Duration `help:"Time after which an unused connection is closed." default:"60s"`
 }
 
-// Auth says who may speak for whom. Which combinations make sense is decided
-// where they are used.
+// Auth says who may speak for whom.
 type Auth struct {
-	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy) or jwt." enum:"header,jwt" default:"header"`
+	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy), jwt, or cookie (a signed one for every visitor)." enum:"header,jwt,cookie" default:"header"`
 	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID, X-Forwarded-For and Forwarded are believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
 	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`

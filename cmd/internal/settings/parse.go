@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,7 @@ const configFlag = "config"
 func Parse(grammar any, args []string, env func(string) string, options ...kong.Option) (*kong.Context, error) {
 	from := &outside{env: env}
 	options = append(options,
+		kong.WithBeforeResolve(from.check),
 		kong.Resolvers(from),
 		kong.ValueFormatter(describe),
 	)
@@ -45,18 +47,21 @@ func Parse(grammar any, args []string, env func(string) string, options ...kong.
 // settings is a bound, a rate or a pause.
 func positive(command *kong.Context) error {
 	for _, f := range command.Flags() {
-		bad := false
-		switch v := f.Target.Interface().(type) {
-		case int:
-			bad = v <= 0
-		case time.Duration:
-			bad = v <= 0
-		}
-		if bad {
+		if !above0(f.Target) {
 			return fmt.Errorf("--%s must be above 0", f.Name)
 		}
 	}
 	return nil
+}
+
+func above0(v reflect.Value) bool {
+	switch v := v.Interface().(type) {
+	case int:
+		return v > 0
+	case time.Duration:
+		return v > 0
+	}
+	return true
 }
 
 // describe adds the variable's name to a flag's help.
@@ -72,27 +77,69 @@ func Variable(flag string) string {
 	return "PLUSONE_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// outside resolves flags that the command line does not hold. kong calls
-// Resolve for each of them, then Validate.
+// outside resolves flags that the command line does not hold. kong calls check,
+// then Resolve for each of them, then Validate.
 type outside struct {
-	env    func(string) string
-	loaded bool
-	path   string
-	keys   map[string]string
+	env  func(string) string
+	path string
+	keys map[string]string
 }
 
-func (o *outside) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+// check reads the settings file and tries the values from outside, so that an
+// error names where the value stands.
+func (o *outside) check(ctx *kong.Context) error {
 	if err := o.load(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if flag.Name == "help" {
-		return nil, nil
+	given := map[*kong.Flag]bool{} // on the command line, whatever else says
+	for _, p := range ctx.Path {
+		given[p.Flag] = true
 	}
-	if v := o.env(Variable(flag.Name)); v != "" {
-		return v, nil
+	for _, flag := range ctx.Flags() {
+		text, where := o.value(flag.Name)
+		if where == "" || given[flag] {
+			continue
+		}
+		if err := try(flag, text); err != nil {
+			return fmt.Errorf("%s: %w", where, err)
+		}
 	}
-	if v, ok := o.keys[flag.Name]; ok {
-		return v, nil
+	return nil
+}
+
+// try decodes a value as kong will, to nowhere.
+func try(flag *kong.Flag, text string) error {
+	target := reflect.New(flag.Target.Type()).Elem()
+	err := flag.Mapper.Decode(&kong.DecodeContext{Value: flag.Value, Scan: kong.Scan().PushTyped(text, kong.FlagValueToken)}, target)
+	switch {
+	case err != nil:
+		return err
+	case flag.Enum != "" && !slices.Contains(flag.EnumSlice(), text):
+		return fmt.Errorf("%q is none of %s", text, strings.Join(flag.EnumSlice(), ", "))
+	case !above0(target):
+		return fmt.Errorf("%s must be above 0", text)
+	}
+	return nil
+}
+
+// value looks a setting up and tells where it stands, "" if nowhere.
+func (o *outside) value(flag string) (text, where string) {
+	if flag == "help" {
+		return "", ""
+	}
+	if v := o.env(Variable(flag)); v != "" {
+		return v, Variable(flag)
+	}
+	if v, ok := o.keys[flag]; ok {
+		return v, o.path + ": " + flag
+	}
+	return "", ""
+}
+
+// Resolve implements kong.Resolver.
+func (o *outside) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if text, where := o.value(flag.Name); where != "" {
+		return text, nil
 	}
 	return nil, nil
 }
@@ -122,12 +169,8 @@ func (o *outside) Validate(app *kong.Application) error {
 	return fmt.Errorf("%s: unknown setting %s; keys are flag names, such as redis-url", o.path, strings.Join(unknown, ", "))
 }
 
-// load reads the settings file, once.
+// load reads the settings file.
 func (o *outside) load(ctx *kong.Context) error {
-	if o.loaded {
-		return nil
-	}
-	o.loaded = true
 	o.path = o.env(Variable(configFlag))
 	for _, p := range ctx.Path {
 		if p.Flag != nil && p.Flag.Name == configFlag {

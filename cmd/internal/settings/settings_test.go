@@ -146,16 +146,17 @@ func TestABadValueIsAnErrorThatNamesItsSetting(t *testing.T) {
 	for name, value := range map[string]string{
 		"shards": "17", "max-body": "many", "op-timeout": "soon", "trusted-proxies": "10.0.0.0/99", "auth": "none",
 		"log-level": "loud", "webhook-ladder": "[1s, [2s]]", "unsafe": "perhaps",
-		"listen": "{a: b}", "internal-token": "sha256:abcd",
+		"listen": "{a: b}", "reconcile-every": "0s", "queue-size": "-1", "internal-token": "sha256:abcd",
 	} {
-		if _, err := parse(t, name+": "+value+"\n", nil); err == nil || !strings.Contains(err.Error(), name) {
+		_, err := parse(t, name+": "+value+"\n", nil)
+		if err == nil || !strings.Contains(err.Error(), "plusone.yaml: "+name+": ") || strings.HasPrefix(err.Error(), "--") {
 			t.Errorf("%s=%s in the file: %v", name, value, err)
 		}
 		if strings.ContainsAny(value, "{[") {
 			continue
 		}
-		_, err := parse(t, "", map[string]string{settings.Variable(name): value})
-		if err == nil || !strings.Contains(err.Error(), name) {
+		_, err = parse(t, "", map[string]string{settings.Variable(name): value})
+		if err == nil || !strings.HasPrefix(err.Error(), settings.Variable(name)+": ") {
 			t.Errorf("%s=%s in the environment: %v", name, value, err)
 		}
 	}
@@ -163,6 +164,24 @@ func TestABadValueIsAnErrorThatNamesItsSetting(t *testing.T) {
 		if _, err := parse(t, "", nil, "--shards="+shards); err == nil {
 			t.Errorf("%s shards are accepted", shards)
 		}
+	}
+}
+
+func TestAnErrorOfTheFileIsNotTakenForAFlags(t *testing.T) {
+	for _, file := range []string{"shards: [a: b\n", "- a\n", "shards: {a: b}\n"} {
+		if _, err := parse(t, file, nil); err == nil || strings.HasPrefix(err.Error(), "--") || !strings.Contains(err.Error(), "plusone.yaml") {
+			t.Errorf("%q: %v", file, err)
+		}
+	}
+	_, err := parse(t, "", map[string]string{"PLUSONE_CONFIG": "/not/there"})
+	if err == nil || strings.Contains(err.Error(), "--help") || !strings.Contains(err.Error(), "/not/there") {
+		t.Error(err)
+	}
+}
+
+func TestAWrongVariableThatAFlagReplacesIsNoError(t *testing.T) {
+	if g := mustParse(t, "", map[string]string{"PLUSONE_SHARDS": "17"}, "--shards=8"); g.Serve.Shards != 8 {
+		t.Error(g.Serve.Shards)
 	}
 }
 

@@ -1,0 +1,179 @@
+package model_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/reconcile"
+	"plusone/scripts/dev/private/privatetest"
+	"plusone/tasks"
+	"plusone/tasks/ledger"
+)
+
+func TestMain(m *testing.M) { privatetest.Main(m, privatetest.NoLeaks) }
+
+// rig is the real code over real stores: what a process runs, once for each
+// number of shards, all over wires that a test can spoil.
+type rig struct {
+	t         testing.TB
+	redis, pg *wire
+	servers   []string        // addresses of the Redis servers
+	doors     []*redis.Client // to each of them, not over the wire
+	active    int             // the server that the wire leads to
+	door      *pgx.Conn       // to Postgres, not over the wire
+	ledger    *ledger.Ledger
+	houses    map[int]*house // by number of shards
+	resets    int
+	mini      *miniredis.Miniredis
+}
+
+// house is what belongs to one number of shards.
+type house struct {
+	counter    *counter.Counter
+	log        *counter.Log
+	drainer    *tasks.Drainer
+	reconciler *reconcile.Reconciler
+}
+
+var numbersOfShards = []int{2, 4}
+
+// newRig runs over two real Redis servers, so that one can take the other's
+// place.
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	var servers []string
+	for range 2 {
+		opt, err := redis.ParseURL(privatetest.Redis(t).URL())
+		must(t, err)
+		servers = append(servers, opt.Addr)
+	}
+	r := build(t, servers)
+	for _, door := range r.doors { // nothing here outlives its server, so it need not reach the disk
+		must(t, door.ConfigSet(t.Context(), "appendonly", "no").Err())
+	}
+	return r
+}
+
+// newMiniRig runs over miniredis, which has no copies and no run id.
+func newMiniRig(t testing.TB) *rig {
+	t.Helper()
+	mini := miniredis.RunT(t)
+	r := build(t, []string{mini.Addr()})
+	r.mini = mini
+	return r
+}
+
+func build(t testing.TB, servers []string) *rig {
+	t.Helper()
+	r := &rig{t: t, redis: newWire(), pg: newWire(), servers: servers, houses: map[int]*house{}}
+	for _, addr := range servers {
+		door := redis.NewClient(&redis.Options{Addr: addr})
+		t.Cleanup(func() { _ = door.Close() })
+		r.doors = append(r.doors, door)
+	}
+	url := privatetest.Postgres(t)
+	cfg, err := pgxpool.ParseConfig(url)
+	must(t, err)
+	cfg.ConnConfig.DialFunc = r.pg.dial
+	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	must(t, err)
+	t.Cleanup(pool.Close)
+	must(t, ledger.Migrate(t.Context(), pool))
+	r.ledger = ledger.New(pool)
+	_, err = r.ledger.Layout(t.Context(), numbersOfShards[0])
+	must(t, err)
+	r.door, err = pgx.Connect(t.Context(), url)
+	must(t, err)
+	t.Cleanup(func() { _ = r.door.Close(context.Background()) })
+
+	conn := redis.UniversalOptions{Addrs: servers[:1], Dialer: r.redis.dial}
+	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: servers[:1], Dialer: r.redis.dial, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+	})
+	t.Cleanup(func() { _ = rdb.Close() })
+	for _, n := range numbersOfShards {
+		r.houses[n] = r.house(conn, rdb, n)
+	}
+	return r
+}
+
+func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards int) *house {
+	r.t.Helper()
+	h := &house{log: counter.NewLog(rdb, shards)}
+	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, LoadTime: loadTime})
+	must(r.t, err)
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		if err := c.Close(ctx); err != nil {
+			r.t.Error(err)
+		}
+	})
+	h.counter = c
+	h.drainer = tasks.NewDrainer(h.log, r.ledger, 0, prometheus.NewRegistry())
+	h.reconciler = reconcile.New(h.log, r.ledger, reconcile.Options{Rate: 1 << 30, Settle: 200 * time.Millisecond})
+	return h
+}
+
+// loadTime is also for how long a lease holds others up whose owner is gone.
+const loadTime = time.Second
+
+// reset empties both stores, for this number of shards.
+func (r *rig) reset(shards int) error {
+	for _, door := range r.doors {
+		if err := door.FlushAll(context.Background()).Err(); err != nil {
+			return err
+		}
+	}
+	var b pgx.Batch
+	how := "DELETE FROM " // is the faster one, and leaves dead rows behind
+	if r.resets++; r.resets%64 == 0 {
+		how = "TRUNCATE "
+	}
+	for _, table := range []string{"likes", "item_counts", "watermarks", "repairs", "checks"} {
+		b.Queue(how + table)
+	}
+	b.Queue("UPDATE layout SET shards = $1", shards)
+	b.Queue("INSERT INTO watermarks (shard) SELECT generate_series(0, $1::integer - 1)", shards)
+	return r.door.SendBatch(context.Background(), &b).Close()
+}
+
+// settle waits until Postgres has noticed which clients have gone, and ended
+// their transactions and locks.
+func (r *rig) settle() {
+	r.t.Helper()
+	locks := -1
+	if !eventually(func() bool {
+		must(r.t, r.door.QueryRow(background, `
+			SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+			 WHERE d.datname = current_database() AND l.pid <> pg_backend_pid()`).Scan(&locks))
+		return locks == 0
+	}) {
+		r.t.Fatalf("%d locks stay", locks)
+	}
+}
+
+// apply is Counter.Apply with time enough for everything that is not broken.
+func (h *house) apply(ops []like.Op) []like.Result {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	results := make([]like.Result, len(ops))
+	_ = h.counter.Apply(ctx, ops, results) // each result has its error
+	return results
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,148 @@
+package model_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"syscall"
+)
+
+// wire is the way to one store. It tells where new connections lead and loses
+// the exchange (a request and its reply) that a test has chosen: the request
+// before the store has seen it, or the reply after the store has done its work.
+// It is the crash of whoever asked, too: nothing more comes over that connection.
+type wire struct {
+	mu     sync.Mutex
+	target string // host:port; "": where the client wants to go
+	conns  map[*conn]struct{}
+	left   int // exchanges until the one that is lost, -1: none
+	after  bool
+	lost   int
+}
+
+func newWire() *wire { return &wire{conns: map[*conn]struct{}{}, left: -1} }
+
+// lose loses the n-th exchange from now on: its reply, or its request.
+func (w *wire) lose(n int, reply bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.after, w.lost = n, reply, 0
+}
+
+// calm ends the losses and tells whether there was one.
+func (w *wire) calm() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left = -1
+	return w.lost > 0
+}
+
+// move leads to another server; all connections end.
+func (w *wire) move(target string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.target = target
+	for c := range w.conns {
+		_ = c.Conn.Close()
+	}
+}
+
+func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	w.mu.Lock()
+	if w.target != "" {
+		addr = w.target
+	}
+	w.mu.Unlock()
+	raw, err := new(net.Dialer).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: raw, wire: w}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.conns[c] = struct{}{}
+	return c, nil
+}
+
+// fate is what happens to an exchange.
+type fate int
+
+const (
+	passes fate = iota
+	requestLost
+	replyLost
+)
+
+func (w *wire) next() fate {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.left < 0 {
+		return passes
+	}
+	w.left--
+	if w.left >= 0 {
+		return passes
+	}
+	w.lost++
+	if w.after {
+		return replyLost
+	}
+	return requestLost
+}
+
+// conn is used by one goroutine at a time for each direction.
+type conn struct {
+	net.Conn
+	wire *wire
+
+	mu    sync.Mutex
+	asked bool // a request is under way
+	fate  fate
+}
+
+func (c *conn) ask() fate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.asked {
+		c.asked, c.fate = true, c.wire.next()
+	}
+	return c.fate
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	if c.ask() == requestLost {
+		_ = c.Conn.Close()
+		return len(b), nil
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	lost := c.fate
+	c.mu.Unlock()
+	switch lost {
+	case requestLost:
+		return 0, io.EOF
+	case replyLost:
+		_, _ = c.Conn.Read(b) // it has been done
+		_ = c.Conn.Close()
+		return 0, io.EOF
+	}
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	c.asked = false
+	c.mu.Unlock()
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.wire.mu.Lock()
+	delete(c.wire.conns, c)
+	c.wire.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// SyscallConn lets clients see that an idle connection has ended.
+func (c *conn) SyscallConn() (syscall.RawConn, error) { return c.Conn.(syscall.Conn).SyscallConn() }
