@@ -196,13 +196,7 @@ func (r *rig) settle(l *load) {
 	l.end()
 	r.t.Logf("%d likes acknowledged, %d of them by the ledger, %d unknown, %d refused, longest gap %v",
 		l.acked.Load(), l.direct.Load(), l.unknown.Load(), l.refused.Load(), time.Duration(l.longest.Load()).Round(time.Millisecond))
-	await(r.t, "the logs are drained", func() bool {
-		r.drain()
-		marks, err := r.ledger.Watermarks(r.t.Context())
-		ok(r.t, err)
-		shard, err := r.log.Waiting(r.t.Context(), marks)
-		return err == nil && shard < 0
-	})
+	r.drained()
 	counts, byUser := map[string]int64{}, map[string][]string{}
 	for pair, liked := range l.held {
 		byUser[pair.User] = append(byUser[pair.User], pair.Item)
@@ -232,6 +226,18 @@ func (r *rig) settle(l *load) {
 		r.agree(item, n)
 	}
 	expect(r.t, r.once(false))
+}
+
+// drained waits until the ledger has what the logs hold.
+func (r *rig) drained() {
+	r.t.Helper()
+	await(r.t, "the logs are drained", func() bool {
+		r.drain()
+		marks, err := r.ledger.Watermarks(r.t.Context())
+		ok(r.t, err)
+		shard, err := r.log.Waiting(r.t.Context(), marks)
+		return err == nil && shard < 0
+	})
 }
 
 // redisData is where Redis keeps its log.

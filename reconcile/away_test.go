@@ -55,7 +55,7 @@ func TestAnEmptyOrStaleRedisComesBackRight(t *testing.T) {
 			}
 			l.more(300)
 			l.end() // what only the log has would be lost with it
-			r.drain()
+			r.drained()
 			r.server.Kill()
 			l = r.goOn(l.held, 8, a, b)
 			l.directOps()
@@ -91,9 +91,10 @@ func TestWhatWaitedInTheLogIsDrainedAndLosesAgainstNewerRowsOnly(t *testing.T) {
 	ok(t, r.server.Restart(t.Context()))
 	r.draining()
 	r.awaitMode(false)
-	if res := do("newer", like.Liked); res.Source != like.FromRedis || res.Count != 11 {
+	if res := do("newer", like.Liked); res.Source != "" || res.Count != 11 {
 		t.Errorf("back in Redis: %+v", res)
 	}
+	r.drained()
 	r.agree("page", 11) // 9 old ones, new and newer
 	expect(t, r.once(false))
 }
@@ -136,8 +137,11 @@ func TestARedisThatIsHalfAliveDoesNotMakeWritesFlap(t *testing.T) {
 	a, b := r.node(), r.node()
 	l := r.load(6, a, b)
 	l.more(200)
-	until := time.Now().Add(8 * time.Second)
-	for i := 0; time.Now().Before(until); i++ {
+	rounds := 4
+	if os.Getenv("PLUSONE_TEST_LONG") != "" {
+		rounds = 60
+	}
+	for i := range rounds {
 		for _, n := range []*node{a, b} {
 			switch i % 4 {
 			case 0:
@@ -157,7 +161,7 @@ func TestARedisThatIsHalfAliveDoesNotMakeWritesFlap(t *testing.T) {
 		time.Sleep(300 * time.Millisecond)
 	}
 	_, epoch := r.mode()
-	t.Logf("%d changes of the mode in 8 s", epoch)
+	t.Logf("%d changes of the mode in %d s", epoch, rounds)
 	if epoch > 4 {
 		t.Errorf("the mode changed %d times", epoch)
 	}

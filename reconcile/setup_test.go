@@ -47,6 +47,7 @@ func newRigOf(t *testing.T, counts counter.Options) *rig {
 	server := privatetest.Redis(t)
 	opt, err := redis.ParseURL(server.URL())
 	ok(t, err)
+	opt.MaxRetries, opt.DialerRetries, opt.ReadTimeout = -1, 1, 3*time.Second // as plusone has it
 	pg := privatetest.Postgres(t)
 	pool, err := pgxpool.New(t.Context(), pg)
 	ok(t, err)

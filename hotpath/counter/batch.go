@@ -131,7 +131,7 @@ func (c *Counter) answer(b *batch, reply []any) {
 func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) (count int64, ok bool) {
 	count, err := strconv.ParseInt(start, 10, 64)
 	for i, s := range g.slots {
-		res := like.Result{Source: like.FromRedis, Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
+		res := like.Result{Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
 		switch outcomes[i] {
 		case 'c':
 			c.again(errand{kind: cold, shard: s.shard, item: g.item}, s)

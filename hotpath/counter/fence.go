@@ -106,6 +106,7 @@ var (
 	errAway      = fmt.Errorf("%w: redis does not answer this process", like.ErrUnavailable)
 	errBoth      = fmt.Errorf("%w: neither redis nor the ledger answers", like.ErrUnavailable)
 	errSwitching = fmt.Errorf("%w: writes are being switched to the ledger", like.ErrUnavailable)
+	errLate      = fmt.Errorf("%w: redis answered after others may have begun to write to the ledger", like.ErrUnknown)
 	errNoMode    = fmt.Errorf("%w: the ledger does not tell where to write", like.ErrUnavailable)
 )
 

@@ -130,6 +130,9 @@ func (p *Pin) Mend(ctx context.Context, fix Fix, pair Pair) (Mended, error) {
 
 // mend runs mend.lua; the first value is its state.
 func (p *Pin) mend(ctx context.Context, fix Fix, pair Pair, more ...any) ([]string, error) {
+	if err := p.l.fence.Err(ctx); err != nil {
+		return nil, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, err)
+	}
 	reply, err := mendScript.run(ctx, p.l.rdb,
 		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
 		append([]any{string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()}, more...)...).StringSlice()

@@ -56,9 +56,8 @@ func (c *Counter) flush(slots []*slot, g grant) {
 	c.meter.sent(len(slots), time.Since(start))
 	c.opt.Fence.exchanged(cmds[0].Err())
 	if !g.believes() {
-		err := fmt.Errorf("%w: redis answered after others may have begun to write to the ledger", like.ErrUnknown)
 		for _, b := range batches {
-			b.each(func(s *slot) { s.fail(err) })
+			b.each(func(s *slot) { s.fail(errLate) })
 		}
 		return
 	}

@@ -25,7 +25,7 @@ type Result struct {
 	Changed bool    // whether this op changed it
 	Count   int64   // the item's likes after the op
 	Receipt Receipt // names the change; zero unless Changed
-	Source  Source  // which store took the op
+	Source  Source  // FromLedger when it took the op instead of Redis; else empty
 	Err     error   // nil, or why this op was not applied (or may not have been: ErrUnknown)
 }
 
