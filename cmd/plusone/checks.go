@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"plusone/cmd/internal/listener"
+	"plusone/hotpath/counter"
 )
 
 // storeChecks are what every process needs. A process without Postgres is
@@ -16,6 +17,7 @@ func (p *process) storeChecks() []listener.Check {
 		{Name: "redis", Optional: p.direct, Run: p.redis.Promise},
 		{Name: "writes", Run: func(context.Context) (string, error) { return p.fence.Ready() }},
 		{Name: "memory", Optional: true, Run: p.checkMemory},
+		{Name: "shards", Run: p.checkShards},
 		{Name: "postgres", Optional: true, Run: func(ctx context.Context) (string, error) {
 			return "answers", p.ledger.Ping(ctx)
 		}},
@@ -39,6 +41,22 @@ func (p *process) checkMemory(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s: is a reconciler running? see plusone doctor", words)
 	}
 	return words, nil
+}
+
+// checkShards sees that the number of shards was changed while this process ran.
+func (p *process) checkShards(ctx context.Context) (string, error) {
+	shards, err := p.logs.OpenFor(ctx)
+	if direct, _ := p.fence.Direct(); direct && err != nil {
+		return "out of reach", nil //nolint:nilerr // that is what this mode is for
+	}
+	if err != nil {
+		return "", err
+	}
+	open, err := counter.CheckOpen(shards)
+	if err != nil {
+		return "", fmt.Errorf("%w (plusone doctor tells the number that Postgres has)", err)
+	}
+	return fmt.Sprintf("%d of %d are open, the others open with the first like", open, len(shards)), nil
 }
 
 // checkLogs watches what waits for the ledger. full is the length at which a

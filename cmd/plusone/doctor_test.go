@@ -76,11 +76,20 @@ func TestTheDoctorAgreesWithReadyz(t *testing.T) {
 	if _, body := request(t, "GET", inside+"/readyz"); !strings.Contains(body, "ok       memory: ") || !strings.Contains(body, "of 240 MiB used") {
 		t.Errorf("/readyz: %s", body)
 	}
+	if err := rdb.HSet(t.Context(), "p1:{7}:meta", "shards", "moving to 32").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range examined(t, exitFailed, stores).Findings {
+		_, body := request(t, "GET", inside+"/readyz")
+		if f.Check == "shards.redis" && !strings.Contains(body, "FAILED   shards: "+f.Found) {
+			t.Errorf("the doctor says %q, /readyz %s", f.Found, body)
+		}
+	}
 	if err := rdb.Do(t.Context(), "REPLICAOF", "127.0.0.1", "1").Err(); err != nil {
 		t.Fatal(err)
 	}
-	if code, body := request(t, "GET", inside+"/readyz"); code != 503 || !strings.Contains(body, "it is a replica") {
-		t.Errorf("/readyz on a replica: %d %s", code, body)
+	if _, body := request(t, "GET", inside+"/readyz"); !strings.Contains(body, "degraded redis: ") || !strings.Contains(body, "it is a replica") {
+		t.Errorf("/readyz on a replica: %s", body)
 	}
 	p.end(t, syscall.SIGKILL) // it has no primary any more, which would hold it up
 }

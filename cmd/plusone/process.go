@@ -107,6 +107,9 @@ func (p *process) checkLedger(ctx context.Context, shards int) (err error) {
 		return err
 	}
 	p.layout, err = p.ledger.Layout(ctx, shards)
+	if errors.Is(err, ledger.ErrShardsDiffer) {
+		return fmt.Errorf("%w; set --shards=%d", err, p.layout.Shards)
+	}
 	return err
 }
 
@@ -172,7 +175,7 @@ func listen(setting, addr string) (net.Listener, error) {
 // listenInside opens the internal listener's socket.
 func listenInside(o settings.Internal) (net.Listener, error) {
 	if err := listener.CheckAddress(o.InternalListen, listener.Token(o.InternalToken)); err != nil {
-		return nil, errors.Join(errUsage, err)
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return listen("internal-listen", o.InternalListen)
 }

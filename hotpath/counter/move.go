@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/redis/go-redis/v9"
 
@@ -78,6 +79,22 @@ func (l *Log) OpenFor(ctx context.Context) ([]string, error) {
 			return nil, fmt.Errorf("look at shard %d: %w", shard, unavailable(err))
 		}
 		open[shard] = a.Val()
+	}
+	return open, nil
+}
+
+// CheckOpen counts the open ones of what OpenFor tells. The error names a shard
+// that is for another number of shards than there are: its ops are refused.
+func CheckOpen(shards []string) (open int, err error) {
+	mine := strconv.Itoa(len(shards))
+	for shard, is := range shards {
+		switch is {
+		case mine:
+			open++
+		case "", "moving to " + mine:
+		default:
+			return open, fmt.Errorf("shard %d of Redis is for another number of shards (%q, not %s): its likes are refused", shard, is, mine)
+		}
 	}
 	return open, nil
 }

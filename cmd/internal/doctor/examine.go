@@ -84,7 +84,7 @@ func (e *exam) openRedis(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		e.report.add(wrong("redis.reach", "start it, or correct --redis-url; without Redis no likes are accepted", "%v", err))
+		e.report.add(wrong("redis.reach", "start it, or correct --redis-url; without Redis likes go straight to Postgres, slower", "%v", err))
 		return nil
 	}
 	e.redis = r

@@ -37,7 +37,7 @@ func TestServerKeysThatEverybodyTriesAreWrong(t *testing.T) {
 func TestWebhookSecretsThatAnybodyKnowsAreWrong(t *testing.T) {
 	s := here()
 	s.WebhookURLs = []string{"https://shop.example/hook"}
-	want(t, s, "auth.webhook_secrets", doctor.Wrong, "without a secret")
+	want(t, s, "settings", doctor.Wrong, "needs a --webhook-secret")
 	for secret, level := range map[string]doctor.Level{
 		"whsec_qfLpJCFhEWn2ZdVL2W0Zy3WwzZkYlQYAbs8v2eVYI/k=": doctor.OK,
 		"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw":             doctor.Wrong, // the standard's example
@@ -105,6 +105,10 @@ func TestSettingsThatContradictEachOtherAreWrong(t *testing.T) {
 	want(t, s, "settings", doctor.OK, "")
 	s.JWKSURL = "https://id.example/keys"
 	want(t, s, "settings", doctor.Wrong, "--jwks-url means nothing with --auth header")
+	s.Auth.Auth = "jwt"
+	want(t, s, "settings", doctor.OK, "")
+	s.JWTSecretFile = "secret"
+	want(t, s, "settings", doctor.Wrong, "2 are set")
 	s = here()
 	s.WebhookSecrets = []string{"whsec_qfLpJCFhEWn2ZdVL2W0Zy3WwzZkYlQYAbs8v2eVYI/k="}
 	want(t, s, "settings", doctor.Wrong, "no --webhook-url")

@@ -69,7 +69,7 @@ func (e *exam) redisSecurity() Finding {
 
 func (e *exam) redisWrites() Finding {
 	if err := e.facts.Refuses(); err != nil {
-		return wrong("redis.writes", "point --redis-url at a primary that can write, or free its disk", "%v: no likes are accepted", err)
+		return wrong("redis.writes", "point --redis-url at a primary that can write, or free its disk", "%v: likes go straight to Postgres, or are refused", err)
 	}
 	return ok("redis.writes", "a primary that takes writes")
 }

@@ -62,21 +62,14 @@ func (e *exam) storedShards(ctx context.Context, number *int) bool {
 	return true
 }
 
-// openShards judges what Redis' meta keys say.
-func openShards(open []string) Finding {
+// openShards judges what Redis' meta keys say, as /readyz does.
+func openShards(shards []string) Finding {
 	const check = "shards.redis"
-	want, closed := strconv.Itoa(len(open)), 0
-	for shard, is := range open {
-		switch is {
-		case want:
-		case "", "moving to " + want:
-			closed++
-		default:
-			return wrong(check, "run the plusone migrate shards that was cut off once more; if there was none, somebody else's data is in this Redis",
-				"shard %d of Redis is for another number of shards (%q, the ledger has %s): its likes are refused", shard, is, want)
-		}
+	open, err := counter.CheckOpen(shards)
+	if err != nil {
+		return wrong(check, "run the plusone migrate shards that was cut off once more; if there was none, somebody else's data is in this Redis", "%v", err)
 	}
-	return ok(check, "%d of %d are open, the others open with the first like", len(open)-closed, len(open))
+	return ok(check, "%d of %d are open, the others open with the first like", open, len(shards))
 }
 
 // longest looks for the log that is nearest to refusing likes.

@@ -112,6 +112,9 @@ func TestWhatTheLedgerHasNotedIsTold(t *testing.T) {
 		execute(t, pool, trouble.sql)
 		want(t, s, trouble.check, doctor.Warning, trouble.part)
 	}
+	want(t, s, "writes", doctor.OK, "to Redis")
+	execute(t, pool, `UPDATE modes SET writes_to = 'ledger', since = now()`)
+	want(t, s, "writes", doctor.Warning, "straight to Postgres")
 	execute(t, pool, `DELETE FROM notifications WHERE seq IS NULL`)
 	execute(t, pool, `UPDATE deliveries SET state = 'exhausted'`)
 	want(t, s, "notifications", doctor.Warning, "1 deliveries were given up")

@@ -2,11 +2,13 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/hibiken/asynq"
 
+	"plusone/hotpath/like"
 	"plusone/tasks"
 	"plusone/tasks/ledger"
 )
@@ -26,7 +28,29 @@ func (e *exam) troubles(ctx context.Context) error {
 	}) {
 		e.report.add(deadLetters(t), repairs(t), e.reconciled(t), notifications(t))
 	}
+	e.mode(ctx)
 	return nil
+}
+
+// mode tells where all processes write.
+func (e *exam) mode(ctx context.Context) {
+	const check = "writes"
+	elsewhere := false
+	if !e.ask(ctx, check, func(ctx context.Context) error {
+		err := e.ledger.CheckMode(ctx)
+		if elsewhere = errors.Is(err, like.ErrElsewhere); elsewhere {
+			return nil
+		}
+		return err
+	}) {
+		return
+	}
+	if elsewhere {
+		e.report.add(warning(check, "bring Redis back; an API or a reconciler must run to lead writes back to it",
+			"likes go straight to Postgres, because Redis was away: right, but slower, and counts are as fresh as Postgres"))
+		return
+	}
+	e.report.add(ok(check, "likes go to Redis"))
 }
 
 func deadLetters(t ledger.Troubles) Finding {

@@ -5,28 +5,43 @@ import (
 	"fmt"
 )
 
-// Contradiction names settings that say nothing beside --auth, nil when there are
-// none: whoever set them believes that tokens are asked for.
+// Contradiction tells of token settings that say nothing beside --auth (whoever set
+// them believes that tokens are asked for), and of sources of keys that are
+// missing or too many. nil: there are none.
 func (a Auth) Contradiction() error {
-	if a.Auth == "jwt" {
-		return nil
-	}
-	for flag, set := range map[string]bool{
-		"jwt-secret-file": a.JWTSecretFile != "", "jwt-public-key-file": a.JWTPublicKeyFile != "",
-		"jwks-file": a.JWKSFile != "", "jwks-url": a.JWKSURL != "", "jwt-algorithms": len(a.JWTAlgorithms) > 0,
-		"jwt-issuer": a.JWTIssuer != "", "jwt-audience": a.JWTAudience != "",
+	sources := 0
+	for _, s := range []struct {
+		flag        string
+		set, source bool
+	}{
+		{"jwt-secret-file", a.JWTSecretFile != "", true},
+		{"jwt-public-key-file", a.JWTPublicKeyFile != "", true},
+		{"jwks-file", a.JWKSFile != "", true},
+		{"jwks-url", a.JWKSURL != "", true},
+		{"jwt-algorithms", len(a.JWTAlgorithms) > 0, false},
+		{"jwt-issuer", a.JWTIssuer != "", false},
+		{"jwt-audience", a.JWTAudience != "", false},
 	} {
-		if set {
-			return fmt.Errorf("--%s means nothing with --auth %s; tokens are asked for with --auth jwt", flag, a.Auth)
+		if s.set && a.Auth != "jwt" {
+			return fmt.Errorf("--%s means nothing with --auth %s; tokens are asked for with --auth jwt", s.flag, a.Auth)
 		}
+		if s.set && s.source {
+			sources++
+		}
+	}
+	if a.Auth == "jwt" && sources != 1 {
+		return fmt.Errorf("--auth jwt takes its keys from one of --jwt-secret-file, --jwt-public-key-file, --jwks-file and --jwks-url; %d are set", sources)
 	}
 	return nil
 }
 
-// Contradiction tells of secrets without a receiver.
+// Contradiction tells of secrets without a receiver, and of the reverse.
 func (n Notify) Contradiction() error {
-	if len(n.WebhookSecrets) > 0 && len(n.WebhookURLs) == 0 {
+	switch {
+	case len(n.WebhookSecrets) > 0 && len(n.WebhookURLs) == 0:
 		return errors.New("--webhook-secret is set, but no --webhook-url: nobody would be told of changes")
+	case len(n.WebhookURLs) > 0 && len(n.WebhookSecrets) == 0:
+		return errors.New(`--webhook-url needs a --webhook-secret, which signs what is sent: "whsec_$(openssl rand -base64 32)"`)
 	}
 	return nil
 }
