@@ -1,12 +1,16 @@
 -- Apply the ops of one shard, in order, all or nothing per item.
 --
 -- KEYS  1 meta   2 counts   3 log   4.. likers, one set per item of this call
--- ARGV  1 shards   2 max_pending   then, for G = #KEYS-3 items:
+-- ARGV  1 shards   2 max_pending   3 the time after which the call must not be
+--       applied, in ms of this server's clock; 0 for none
+--       then, for G = #KEYS-3 items:
 --       G item ids, G strings of wants (one of 0 1 ~ per op of that item: not
 --       liked, liked, toggle), then the users of all ops, item after item
 --
 -- Returns {'closed'}  the shard is not open for this number of shards
 --         {'full'}    the log holds max_pending entries or more
+--         {'late'}    its time is over: nobody waits for the answer any more, and
+--                     later ops may have been answered
 --         {id, outcomes, start…}  id of the log entry ('' if nothing changed);
 --         one letter per op: + liked now, - not liked now, L was liked already,
 --         N was not liked already, c item is cold, u user is unknown, e refused;
@@ -27,10 +31,14 @@ local call, pcall, byte = redis.call, redis.pcall, string.byte
 
 if call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return {'closed'} end
 if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
+if ARGV[3] ~= '0' then
+  local now = call('TIME')
+  if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[3]) then return {'late'} end
+end
 
-local marks = call('HMGET', counts, unpack(ARGV, 3, 2 + G))
+local marks = call('HMGET', counts, unpack(ARGV, 4, 3 + G))
 local outcomes, reply, entry = {}, {'', ''}, {}
-local at = 2 + 2 * G -- ops before this item end here in ARGV
+local at = 3 + 2 * G -- ops before this item end here in ARGV
 
 local nobody = {}
 
@@ -108,12 +116,12 @@ local function apply(item, likers, mark, wants, n)
 end
 
 for g = 1, G do
-  local wants, mark = ARGV[2 + G + g], marks[g]
+  local wants, mark = ARGV[3 + G + g], marks[g]
   local n = #wants
   if not mark then
     outcomes[g], reply[2 + g] = string.rep('c', n), '0'
   else
-    local out, said = apply(ARGV[2 + g], KEYS[3 + g], mark, wants, n)
+    local out, said = apply(ARGV[3 + g], KEYS[3 + g], mark, wants, n)
     if out then
       outcomes[g], reply[2 + g] = table.concat(out), mark
       if said ~= '' then entry[#entry + 1] = said end

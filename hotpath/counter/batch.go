@@ -49,9 +49,11 @@ func (b *batch) add(s *slot) {
 // letters spells a like.Want for the script.
 const letters = "01~"
 
-func (b *batch) args(opt Options) []any {
-	args := make([]any, 0, 2+2*len(b.groups)+b.ops)
-	args = append(args, opt.Shards, opt.MaxPending)
+// args are the script's arguments; it must not be applied after before, which is
+// in ms of Redis' clock, 0 for any time.
+func (b *batch) args(opt Options, before int64) []any {
+	args := make([]any, 0, 3+2*len(b.groups)+b.ops)
+	args = append(args, opt.Shards, opt.MaxPending, before)
 	for i := range b.groups {
 		args = append(args, b.groups[i].item)
 	}
@@ -91,6 +93,9 @@ func (c *Counter) settle(b *batch, cmd *redis.Cmd) {
 		b.each(func(s *slot) { c.again(errand{kind: closed, shard: b.shard}, s) })
 	case len(reply) == 1 && reply[0] == "full":
 		err := fmt.Errorf("%w: the log of shard %d is full, the ledger lags behind", like.ErrBusy, b.shard)
+		b.each(func(s *slot) { s.fail(err) })
+	case len(reply) == 1 && reply[0] == "late":
+		err := fmt.Errorf("%w: the ops reached redis too late, or its clock was set", like.ErrBusy)
 		b.each(func(s *slot) { s.fail(err) })
 	default:
 		c.answer(b, reply)

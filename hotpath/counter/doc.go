@@ -6,7 +6,8 @@
 //   - An op that was answered without an error is in Redis and, if it changed
 //     something, in the log: both by one script call, or neither.
 //   - An op is sent at most once per answer. When no answer comes its error is
-//     like.ErrUnknown; any other error means that it was not applied.
+//     like.ErrUnknown; any other error means that it was not applied. Such an op is
+//     applied within Timeout and half a second, or never.
 //   - A cold item is never taken for an item without likes.
 //   - Queues are bounded; what does not fit is refused at once.
 //

@@ -79,6 +79,7 @@ type Fence struct {
 	mu     sync.Mutex
 	news   chan struct{} // closed with every change of the answer
 	steady time.Time     // since when every probe was answered; zero: the last was not
+	probed bool          // a probe was answered at least once
 	redis  time.Duration // Redis' clock minus ours
 	ledger time.Duration // the ledger's clock minus ours
 	clocks bool          // both are known
@@ -247,6 +248,20 @@ func (f *Fence) Poll() {
 func (f *Fence) Direct() (direct bool, patience time.Duration) {
 	l := f.lease.Load()
 	return l.mode.Direct, l.mode.Patience
+}
+
+// redisTime is a time of this process in ms of Redis' clock, 0 when no probe has
+// told it yet.
+func (f *Fence) redisTime(t time.Time) int64 {
+	if f == nil {
+		return 0
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.probed {
+		return 0
+	}
+	return f.ours(t.Sub(f.born)).Add(f.redis).UnixMilli()
 }
 
 // Steady is for how long every probe of Redis has been answered.

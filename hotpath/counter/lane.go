@@ -13,6 +13,9 @@ import (
 const (
 	maxFlush  = 4096 // ops that one pipeline carries
 	maxScript = 512  // ops that one script call carries: bounds how long Redis is busy with it
+	// lateTime is how long after its timeout an exchange may still be applied: it
+	// makes up for clocks that were not read exactly.
+	lateTime = 500 * time.Millisecond
 )
 
 // writeLane sends what has gathered as soon as the previous batch is answered.
@@ -70,14 +73,15 @@ func (c *Counter) flush(slots []*slot, g grant) {
 // with its text, which is safe since they did not run.
 func (c *Counter) send(ctx context.Context, batches []*batch) []*redis.Cmd {
 	cmds := make([]*redis.Cmd, len(batches))
+	before := c.opt.Fence.redisTime(time.Now().Add(c.opt.Timeout + lateTime))
 	pipe := c.guarded.Pipeline()
 	for i, b := range batches {
-		cmds[i] = pipe.EvalSha(ctx, likeScript.sha, b.keys, b.args(c.opt)...)
+		cmds[i] = pipe.EvalSha(ctx, likeScript.sha, b.keys, b.args(c.opt, before)...)
 	}
 	_, _ = pipe.Exec(ctx) // each command holds its own error
 	for i, b := range batches {
 		if unknownScript(cmds[i].Err()) {
-			cmds[i] = c.guarded.Eval(ctx, likeScript.text, b.keys, b.args(c.opt)...)
+			cmds[i] = c.guarded.Eval(ctx, likeScript.text, b.keys, b.args(c.opt, before)...)
 		}
 	}
 	return cmds

@@ -88,7 +88,7 @@ func (f *Fence) probe(ctx context.Context) {
 	case f.steady.IsZero():
 		f.steady = time.Now()
 	}
-	f.redis = clock.Val().Sub(f.ours(sent + took/2))
+	f.redis, f.probed = clock.Val().Sub(f.ours(sent+took/2)), true
 }
 
 // ours is this process' clock, which nobody sets, at a time since its birth.

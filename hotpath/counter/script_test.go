@@ -105,7 +105,7 @@ func callLike(t *testing.T, rdb *redis.Client, ops string) (outcomes string, sta
 		s.op.Want = map[string]like.Want{"0": 0, "1": 1, "~": 2}[part[2]]
 		b.add(s)
 	}
-	reply, err := likeScript.run(t.Context(), rdb, b.keys, b.args(Options{Shards: 4, MaxPending: 3})...).StringSlice()
+	reply, err := likeScript.run(t.Context(), rdb, b.keys, b.args(Options{Shards: 4, MaxPending: 3}, 0)...).StringSlice()
 	if err != nil {
 		if strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "wrong kind of value") {
 			return "WRONGTYPE", nil
