@@ -103,7 +103,7 @@ func TestWhatTheLedgerHasNotedIsTold(t *testing.T) {
 		{`INSERT INTO dead_letters (shard, version, item_id, user_id, liked, undone, error)
 		  VALUES (1, 1, 'i', 'u', true, true, 'bad')`, "ledger.dead_letters", "1 changes"},
 		{`INSERT INTO repairs (run, item_id, side, before, after, cause, repaired)
-		  VALUES ('r', 'i', 'counter', '', '', 'c', true), ('r', 'i', 'counter', '', '', 'c', false)`, "ledger.repairs", "1 differences were repaired and 1 found only"},
+		  VALUES ('r', 'i', 'counter', '', '', 'c', true), ('r', 'i', 'counter', '', '', 'c', false)`, "ledger.repairs", "1 differences were repaired and 1 found but not repaired"},
 		{`INSERT INTO checks (shard, checked_at) VALUES (0, now() - interval '2 hours')`, "reconciler", "2h0m"},
 		{`INSERT INTO notifications (item_id, delta, closes_at) VALUES ('i', 1, now() - interval '1 hour')`, "notifications", "1 windows and 0 deliveries"},
 		{`WITH n AS (INSERT INTO notifications (item_id, delta, closes_at, closed_at, seq) VALUES ('i', 1, now(), now(), 7) RETURNING seq)

@@ -64,7 +64,7 @@ func deadLetters(t ledger.Troubles) Finding {
 func repairs(t ledger.Troubles) Finding {
 	const fix = "SELECT * FROM repairs ORDER BY id DESC: cause, side, before and after tell what went wrong"
 	if t.Repairs+t.Unrepaired > 0 {
-		return warning("ledger.repairs", fix, "in the last day %d differences were repaired and %d found only (dry runs, or refused repairs)", t.Repairs, t.Unrepaired)
+		return warning("ledger.repairs", fix, "in the last day %d differences were repaired and %d found but not repaired", t.Repairs, t.Unrepaired)
 	}
 	return ok("ledger.repairs", "no differences in the last day")
 }
