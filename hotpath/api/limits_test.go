@@ -3,12 +3,15 @@ package api
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"net"
 	"net/url"
+	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -274,13 +277,17 @@ func TestOptionsThatCannotBeMeant(t *testing.T) {
 	}
 }
 
-// TestAnswersNeverMixUsers sends many requests over reused connections, two in a
-// pipeline, to a store that answers late, and looks for another's words in the
-// answers and in what the store has kept.
+// TestAnswersNeverMixUsers sends many requests, each pair of them by a user of its
+// own, over reused connections, two in a pipeline, to a store that answers late,
+// and looks for another's words in the answers and in what the store has kept.
 func TestAnswersNeverMixUsers(t *testing.T) {
 	s := start(t, nil)
 	s.store.before = func(context.Context, []like.Op) { runtime.Gosched() }
-	const clients, rounds = 16, 60
+	const clients, inPipeline = 32, 10
+	rounds := 500
+	if os.Getenv("PLUSONE_TEST_LONG") != "" {
+		rounds = 1_000_000 / clients
+	}
 	pair := func(client, n int) (item, user string) {
 		slash := []string{"/", "-"}[n%2] // escaped and not: ids are copied in two places
 		return fmt.Sprintf("item-%d-%d%sx", client, n, slash), fmt.Sprintf("user-%d-%d-%s", client, n, strings.Repeat("x", n%40))
@@ -288,18 +295,26 @@ func TestAnswersNeverMixUsers(t *testing.T) {
 	var all sync.WaitGroup
 	for client := range clients {
 		c := s.dial(t)
+		must(t, c.SetDeadline(time.Now().Add(10*time.Minute)))
 		all.Go(func() {
 			r := bufio.NewReader(c)
-			for n := range rounds {
-				item, user := pair(client, n)
-				target := "/v1/items/" + url.PathEscape(item)
-				_, err := io.WriteString(c, request("PUT", target+"/like", "", as(user), "X-Request-Id: "+user)+
-					request("GET", target, "", as(user)))
-				put, get := read(t, r, "PUT"), read(t, r, "GET")
-				if err != nil || put.header.Get("X-Request-Id") != user ||
-					!strings.HasPrefix(string(put.body), fmt.Sprintf(`{"item":"%s","user":"%s","liked":true,"changed":true,"count":1,`, item, user)) ||
-					!strings.HasPrefix(string(get.body), fmt.Sprintf(`{"item":"%s","count":1,"liked":true,`, item)) {
-					t.Errorf("%s asked about %s and got %s %s, %v", user, item, put.body, get.body, err)
+			for first := 0; first < rounds; first += inPipeline {
+				var ask strings.Builder
+				for n := first; n < first+inPipeline; n++ {
+					item, user := pair(client, n)
+					target := "/v1/items/" + url.PathEscape(item)
+					ask.WriteString(request("PUT", target+"/like", "", as(user), "X-Request-Id: "+user))
+					ask.WriteString(request("GET", target, "", as(user), "X-Request-Id: get-"+user))
+				}
+				_, err := io.WriteString(c, ask.String())
+				for n := first; n < first+inPipeline && err == nil; n++ {
+					item, user := pair(client, n)
+					err = errors.Join(
+						expect(r, user, fmt.Sprintf(`{"item":"%s","user":"%s","liked":true,"changed":true,"count":1,`, item, user)),
+						expect(r, "get-"+user, fmt.Sprintf(`{"item":"%s","count":1,"liked":true,`, item)))
+				}
+				if err != nil {
+					t.Errorf("client %d: %v", client, err)
 					return
 				}
 			}
@@ -314,6 +329,33 @@ func TestAnswersNeverMixUsers(t *testing.T) {
 			}
 		}
 	}
+}
+
+// expect reads one answer: 200, with this request id and a body that begins so.
+func expect(r *bufio.Reader, id, start string) error {
+	status, err := r.ReadString('\n')
+	got, length := "", 0
+	for err == nil {
+		var line string
+		if line, err = r.ReadString('\n'); line == "\r\n" {
+			break
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\r\n"), ": ")
+		switch name {
+		case "X-Request-Id":
+			got = value
+		case "Content-Length":
+			length, _ = strconv.Atoi(value)
+		}
+	}
+	body := make([]byte, length)
+	if err == nil {
+		_, err = io.ReadFull(r, body)
+	}
+	if err == nil && (!strings.HasPrefix(status, "HTTP/1.1 200 ") || got != id || !strings.HasPrefix(string(body), start)) {
+		err = fmt.Errorf("%s got %s %s %s", id, status, got, body)
+	}
+	return err
 }
 
 func secondMetrics(to prometheus.Registerer) error {
