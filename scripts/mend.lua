@@ -54,7 +54,7 @@ if not partly then
   return {'done'}
 end
 local from, to = '%' .. user, user
-if what == 'remove' then from, to = to, from end
+if what == 'remove' then from, to = user, '%' .. user end
 -- Of whom a partly resident item knows nothing, nothing can be wrong.
 if redis.call('SREM', likers, from) == 0 then return {'kept'} end
 redis.call('SADD', likers, to)

@@ -114,11 +114,19 @@ func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.St
 		if err != nil || sets[item] == nil {
 			return fmt.Errorf("item %q counts %q", item, count)
 		}
-		users := model.Set{}
-		for _, u := range sets[item].Val() {
-			users[u] = true
+		it := model.SeenItem{Count: n, Users: model.Set{}, Others: model.Set{}}
+		for _, member := range sets[item].Val() {
+			user, other := strings.CutPrefix(member, "%")
+			switch {
+			case user == "":
+				it.Partly = true
+			case other:
+				it.Others[user] = true
+			default:
+				it.Users[user] = true
+			}
 		}
-		s.Items[item] = model.SeenItem{Count: n, Users: users}
+		s.Items[item] = it
 	}
 	return nil
 }

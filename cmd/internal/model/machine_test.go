@@ -39,7 +39,11 @@ type machine struct {
 // TestTheCodeDoesWhatTheModelSays runs random sequences of steps; after each of
 // them both stores hold what the model says, and every invariant.
 func TestTheCodeDoesWhatTheModelSays(t *testing.T) {
-	runners := map[string]func(testing.TB) *rig{"redis 1": newRig, "redis 2": newRig, "miniredis": newMiniRig}
+	runners := map[string]func(testing.TB) *rig{
+		"redis, items resident wholly": func(t testing.TB) *rig { return newRig(t, 0) },
+		"redis, items resident partly": func(t testing.TB) *rig { return newRig(t, 1) },
+		"miniredis":                    func(t testing.TB) *rig { return newMiniRig(t, 1) },
+	}
 	sequences := 2000
 	if os.Getenv("PLUSONE_TEST_LONG") != "" {
 		sequences = 200_000
@@ -85,7 +89,7 @@ func (m *machine) house() *house { return m.r.houses[m.w.Shards] }
 // steps are the actions, each as often as it is to be chosen; rapid prefers the
 // first ones.
 var steps = slices.Concat(
-	times(14, "ops"), times(6, "drain"), times(4, "evict"), times(3, "read"), times(3, "deliver"),
+	times(14, "ops"), times(6, "drain"), times(4, "evict"), times(3, "read"), times(2, "forget"), times(3, "deliver"),
 	times(2, "save"), times(2, "failover"), times(1, "flush"), times(1, "reshard"), times(1, "reconcile"), times(1, "damage"),
 )
 
@@ -101,6 +105,8 @@ func (m *machine) step() {
 		m.faults(m.drain)
 	case "evict":
 		m.faults(m.evict)
+	case "forget":
+		m.faults(m.forget)
 	case "deliver":
 		m.deliver()
 	case "flush":
@@ -122,7 +128,7 @@ func (m *machine) step() {
 func (m *machine) check() {
 	seen := m.look()
 	if err := m.w.Match(seen, m.touched); err != nil {
-		m.Fatalf("the stores are not what the model says: %v", err)
+		m.Fatalf("the stores are not what the model says: %v\n%+v\n%+v", err, seen, m.w)
 	}
 	m.sound(seen)
 }

@@ -116,14 +116,39 @@ func (w *World) matchItems(s *Seen, touched Set) error {
 		if !resident {
 			return fmt.Errorf("%s is resident and nobody asked for it", item)
 		}
-		if !maps.Equal(it.Users, want) {
-			return fmt.Errorf("the set of %s is %v, want %v", item, it.Users, want)
+		if err := w.matchUsers(item, it, want); err != nil {
+			return fmt.Errorf("%s: %w", item, err)
 		}
 	}
 	for item := range w.Likers {
 		if _, resident := s.Items[item]; !resident {
 			return fmt.Errorf("%s is not resident any more", item)
 		}
+	}
+	return nil
+}
+
+// matchUsers compares an item's set. What is not known of a partly resident item
+// must be in the ledger.
+func (w *World) matchUsers(item string, it SeenItem, want Set) error {
+	if !it.Partly {
+		if !maps.Equal(it.Users, want) {
+			return fmt.Errorf("its set is %v, want %v", it.Users, want)
+		}
+		return nil
+	}
+	stored := w.Stored(item)
+	for user := range merged(want, stored, it.Users, it.Others) {
+		switch {
+		case it.Users[user] && !want[user], it.Others[user] && want[user]:
+			return fmt.Errorf("%s is known to like it: %t, want %t", user, it.Users[user], want[user])
+		case it.Users[user] || it.Others[user] || w.LogOf(item).Behind():
+		case stored[user] != want[user]:
+			return fmt.Errorf("the ledger would be asked about %s, and say %t, want %t", user, stored[user], want[user])
+		}
+	}
+	if it.Count != int64(len(want)) {
+		return fmt.Errorf("it counts %d, want %v", it.Count, want)
 	}
 	return nil
 }

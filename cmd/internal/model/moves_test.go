@@ -56,6 +56,14 @@ func (m *machine) evict() {
 	}
 }
 
+// forget makes an item partly resident and drops some of what is known of it, by
+// what the janitor calls. Whatever it drops, nothing that can be asked changes.
+func (m *machine) forget() {
+	item := m.genItem()
+	_, err := m.house().log.Shrink(background, m.w.Shard(item), item, 0, int64(rapid.IntRange(0, 2).Draw(m.T, "keep")))
+	m.broken(err)
+}
+
 // gone reports whether an eviction without an answer has happened.
 func (m *machine) gone(evicted []string) bool {
 	seen := m.look()

@@ -48,7 +48,7 @@ var numbersOfShards = []int{2, 4}
 
 // newRig runs over two real Redis servers, so that one can take the other's
 // place.
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB, most int) *rig {
 	t.Helper()
 	var servers []string
 	for range 2 {
@@ -56,7 +56,7 @@ func newRig(t testing.TB) *rig {
 		must(t, err)
 		servers = append(servers, opt.Addr)
 	}
-	r := build(t, servers)
+	r := build(t, servers, most)
 	for _, door := range r.doors { // nothing here outlives its server, so it need not reach the disk
 		must(t, door.ConfigSet(t.Context(), "appendonly", "no").Err())
 	}
@@ -64,15 +64,17 @@ func newRig(t testing.TB) *rig {
 }
 
 // newMiniRig runs over miniredis, which has no copies and no run id.
-func newMiniRig(t testing.TB) *rig {
+func newMiniRig(t testing.TB, most int) *rig {
 	t.Helper()
 	mini := miniredis.RunT(t)
-	r := build(t, []string{mini.Addr()})
+	r := build(t, []string{mini.Addr()}, most)
 	r.mini = mini
 	return r
 }
 
-func build(t testing.TB, servers []string) *rig {
+// build connects to the servers. Items with more than most likers are loaded
+// partly; 0 means the default.
+func build(t testing.TB, servers []string, most int) *rig {
 	t.Helper()
 	r := &rig{t: t, redis: newWire(), pg: newWire(), servers: servers, houses: map[int]*house{}}
 	for _, addr := range servers {
@@ -101,15 +103,15 @@ func build(t testing.TB, servers []string) *rig {
 	})
 	t.Cleanup(func() { _ = rdb.Close() })
 	for _, n := range numbersOfShards {
-		r.houses[n] = r.house(conn, rdb, n)
+		r.houses[n] = r.house(conn, rdb, n, most)
 	}
 	return r
 }
 
-func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards int) *house {
+func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards, most int) *house {
 	r.t.Helper()
 	h := &house{log: counter.NewLog(rdb, shards)}
-	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, LoadTime: loadTime})
+	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, LoadTime: loadTime, ResidentSetMax: most})
 	must(r.t, err)
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -16,10 +16,14 @@ type SeenShard struct {
 	Pinned           bool
 }
 
-// SeenItem is a resident item.
+// SeenItem is a resident item. Of one that is resident partly, Users and Others
+// are those who are known to like it and known not to; of anybody else the ledger
+// has to be asked.
 type SeenItem struct {
-	Count int64
-	Users Set
+	Count  int64
+	Users  Set
+	Partly bool
+	Others Set
 }
 
 // Seen is what both stores hold at one quiet moment.
@@ -49,7 +53,7 @@ func (s *Seen) Sound(before *Seen) error {
 		}
 	}
 	for item, it := range s.Items {
-		if it.Count != int64(len(it.Users)) {
+		if !it.Partly && it.Count != int64(len(it.Users)) {
 			return fmt.Errorf("I2: %s counts %d and has %d likers", item, it.Count, len(it.Users))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // wire is the way to one store. It tells where new connections lead and loses
@@ -126,8 +127,7 @@ func (c *conn) Read(b []byte) (int, error) {
 	case requestLost:
 		return 0, io.EOF
 	case replyLost:
-		_, _ = c.Conn.Read(b) // it has been done
-		_ = c.Conn.Close()
+		c.await(b)
 		return 0, io.EOF
 	}
 	n, err := c.Conn.Read(b)
@@ -135,6 +135,17 @@ func (c *conn) Read(b []byte) (int, error) {
 	c.asked = false
 	c.mu.Unlock()
 	return n, err
+}
+
+// await lets the store do all of the request: after the end of what it is sent it
+// ends the connection, too.
+func (c *conn) await(b []byte) {
+	_ = c.Conn.SetReadDeadline(time.Now().Add(time.Second))
+	_ = c.Conn.(*net.TCPConn).CloseWrite()
+	for err := error(nil); err == nil; {
+		_, err = c.Conn.Read(b)
+	}
+	_ = c.Conn.Close()
 }
 
 func (c *conn) Close() error {
