@@ -9,9 +9,9 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// guard stands at every new connection that is to carry ops: a server with a
-// run id that was not looked at yet may be a stale replica, whose log would give
-// versions that lose. Its connections fail with errNewServer, which tells the
+// guard stands at every new connection that is to carry ops: a server in a life
+// that was not looked at yet may be a stale replica, whose log would give versions
+// that lose. Its connections fail with errNewServer, which tells the
 // lane that nothing was sent and the warmer to look.
 type guard struct{ known atomic.Pointer[string] }
 
@@ -28,13 +28,18 @@ func (g *guard) onConnect(ctx context.Context, cn *redis.Conn) error {
 
 func (g *guard) trust(id string) { g.known.Store(&id) }
 
-// runID is new with every start of a Redis server. Servers that have none
-// (miniredis) are all taken for one.
+// runID names a server's life: new with every start of it, and with every
+// promotion to master, since it may have followed another one in between. Servers
+// that do not tell (miniredis) are all taken for one.
 func runID(ctx context.Context, rdb interface {
-	Info(ctx context.Context, section ...string) *redis.StringCmd
+	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
 },
 ) (string, error) {
-	info, err := rdb.Info(ctx, "server").Result()
+	var server, replication *redis.StringCmd
+	_, err := rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		server, replication = pipe.Info(ctx, "server"), pipe.Info(ctx, "replication")
+		return nil
+	})
 	var reply redis.Error
 	if errors.As(err, &reply) && strings.Contains(err.Error(), "is not supported") {
 		return "none", nil
@@ -42,7 +47,5 @@ func runID(ctx context.Context, rdb interface {
 	if err != nil {
 		return "", err
 	}
-	_, rest, _ := strings.Cut(info, "run_id:")
-	id, _, _ := strings.Cut(rest, "\r")
-	return id, nil
+	return fieldText(server.Val(), "run_id") + " " + fieldText(replication.Val(), "master_replid"), nil
 }

@@ -50,10 +50,14 @@ func memory(ctx context.Context, rdb redis.UniversalClient) (Memory, error) {
 
 // field reads a number out of INFO; 0 when it is not there.
 func field(info, name string) int64 {
+	n, _ := strconv.ParseInt(fieldText(info, name), 10, 64)
+	return n
+}
+
+func fieldText(info, name string) string {
 	_, rest, _ := strings.Cut("\n"+info, "\n"+name+":")
 	value, _, _ := strings.Cut(rest, "\r")
-	n, _ := strconv.ParseInt(value, 10, 64)
-	return n
+	return value
 }
 
 // fullness is whether Redis has memory left, as last asked.

@@ -135,7 +135,9 @@ func (m *machine) read() {
 	user := rapid.SampledFrom(append([]string{""}, users...)).Draw(m.T, "user")
 	for _, item := range asked {
 		m.touched[item] = true
-		m.late[item] = m.late[item] || m.faulty
+		if m.faulty {
+			m.late[item] = true
+		}
 	}
 	got, err := m.house().counter.Read(background, asked, user)
 	m.broken(err)
@@ -144,6 +146,12 @@ func (m *machine) read() {
 	}
 	m.w.Verify()
 	for i, item := range asked {
+		if got[i].Source == like.FromCache || got[i].Unsure { // no promise, and said so
+			if !m.faulty {
+				m.Fatalf("%s is answered by guess: %+v", item, got[i])
+			}
+			continue
+		}
 		want := like.FromLedger
 		if _, resident := m.w.Likers[item]; resident {
 			want = like.FromRedis
@@ -154,18 +162,29 @@ func (m *machine) read() {
 			m.Fatalf("%s for %q is read as %+v, want %d, %t, %s", item, user, got[i], m.w.Count(item), liked, want)
 		}
 	}
-	m.loaded(asked)
+	m.loaded(asked, user)
 }
 
-// loaded waits for the loads behind a read.
-func (m *machine) loaded(asked []string) {
+// loaded waits for what a read does behind its answer: cold items are loaded, and
+// a partly resident item learns of a user it did not know.
+func (m *machine) loaded(asked []string, user string) {
+	door := m.r.doors[m.r.active]
 	for _, item := range asked {
-		if _, resident := m.w.Likers[item]; resident || m.w.Count(item) == 0 || m.faulty {
+		if m.w.Count(item) == 0 || m.faulty {
 			continue
 		}
-		door, counts := m.r.doors[m.r.active], key(m.w.Shard(item), "counts")
-		if !eventually(func() bool { return door.HExists(background, counts, item).Val() }) {
+		shard := m.w.Shard(item)
+		if !eventually(func() bool { return door.HExists(background, key(shard, "counts"), item).Val() }) {
 			m.Fatalf("%s was read and is not loaded", item)
+		}
+		if it := m.seen.Items[item]; user == "" || !it.Partly {
+			continue
+		}
+		if !eventually(func() bool {
+			is := door.SMIsMember(background, key(shard, "likers:"+item), user, "%"+user).Val()
+			return len(is) == 2 && is[0] != is[1]
+		}) {
+			m.Fatalf("%s was asked about %s and has not learned", item, user)
 		}
 	}
 }

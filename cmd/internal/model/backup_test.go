@@ -68,6 +68,9 @@ func (r *rig) failover(b backup) error {
 	for _, k := range b.keys {
 		pipe.Restore(background, k.name, k.ttl, k.dump)
 	}
+	// Its promotion: it begins another life.
+	pipe.SlaveOf(background, "127.0.0.1", "1")
+	pipe.SlaveOf(background, "NO", "ONE")
 	if _, err := pipe.Exec(background); err != nil {
 		return err
 	}

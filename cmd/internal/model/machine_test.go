@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -208,7 +209,7 @@ func (m *machine) faults(action func()) {
 	case lost && store == m.r.pg:
 		m.r.settle()
 	case lost && m.r.mini != nil: // times to live pass only when they are told to
-		m.r.mini.FastForward(loadTime)
+		m.r.mini.FastForward(10 * time.Second)
 	}
 }
 

@@ -55,7 +55,7 @@ func (m *machine) damage() {
 	m.drainAll()
 	m.check()
 	resident := slices.DeleteFunc(slices.Sorted(maps.Keys(m.w.Likers)), func(item string) bool { return m.w.LogOf(item).Behind() })
-	if len(resident) == 0 {
+	if len(resident) == 0 || len(m.late) > 0 {
 		m.Skip("nothing to damage")
 	}
 	var want []string

@@ -111,7 +111,7 @@ func build(t testing.TB, servers []string, most int) *rig {
 func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards, most int) *house {
 	r.t.Helper()
 	h := &house{log: counter.NewLog(rdb, shards)}
-	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, LoadTime: loadTime, ResidentSetMax: most})
+	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, ResidentSetMax: most})
 	must(r.t, err)
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -125,9 +125,6 @@ func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shar
 	h.reconciler = reconcile.New(h.log, r.ledger, reconcile.Options{Rate: 1 << 30, Settle: 200 * time.Millisecond})
 	return h
 }
-
-// loadTime is also for how long a lease holds others up whose owner is gone.
-const loadTime = time.Second
 
 // reset empties both stores, for this number of shards.
 func (r *rig) reset(shards int) error {
