@@ -94,7 +94,7 @@ func (c eraseCmd) erase(ctx context.Context, eraser *tasks.Eraser, out io.Writer
 	}
 	switch {
 	case errors.Is(err, like.ErrElsewhere):
-		err = fmt.Errorf("Redis is away and likes are written straight to Postgres; run this again when it is back: %w", err)
+		err = fmt.Errorf("run this again when Redis is back; likes are written straight to Postgres now: %w", err)
 	case errors.Is(err, tasks.ErrStillThere):
 		err = fmt.Errorf("%w: take away the person's access first, then run this again", err)
 	}
