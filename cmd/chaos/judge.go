@@ -19,8 +19,9 @@ import (
 const (
 	settleTime = time.Minute
 	drainTime  = 30 * time.Second
-	leakTime   = 20 * time.Second // for what belongs to the load to go after it
-	goal       = 5.0              // seconds to full speed
+	homeTime   = 100 * time.Second // a Redis that was away again and again has to answer for a minute
+	leakTime   = 20 * time.Second  // for what belongs to the load to go after it
+	goal       = 5.0               // seconds to full speed
 )
 
 // judge looks at everything when all faults are over.
@@ -32,7 +33,7 @@ func (p *proof) judge(ctx context.Context) error {
 		p.result.Skipped = append(p.result.Skipped, report.Skipped(s))
 	}
 	for _, step := range []func(context.Context) error{
-		p.settled, p.drained, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
+		p.settled, p.home, p.drained, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -62,13 +63,24 @@ func (p *proof) settled(ctx context.Context) error {
 	return nil
 }
 
+// home: writes go to Redis again, and what was written to the ledger meanwhile is
+// gone from Redis, which must not be asked before.
+func (p *proof) home(ctx context.Context) error {
+	return p.await(ctx, "writes are back at Redis", homeTime, p.house.Home)
+}
+
 func (p *proof) drained(ctx context.Context) error {
+	return p.await(ctx, "the ledger has all logs", drainTime, p.house.Drained)
+}
+
+// await checks that something comes true within a time.
+func (p *proof) await(ctx context.Context, what string, most time.Duration, is func(context.Context) (bool, error)) error {
 	begin := time.Now()
 	for {
-		ok, err := p.house.Drained(ctx)
-		late := time.Since(begin) > drainTime
-		if err != nil || ok || late {
-			p.check("drained", ok, "the ledger has all logs after %.1f s", time.Since(begin).Seconds())
+		ok, err := is(ctx)
+		took := time.Since(begin)
+		if err != nil || ok || took > most {
+			p.check(what, ok, "after %.1f s", took.Seconds())
 			return err
 		}
 		if err := sleep(ctx, report.Step); err != nil {

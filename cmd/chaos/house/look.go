@@ -103,6 +103,12 @@ func (h *House) LogLength(ctx context.Context) (n int64, err error) {
 	return n, nil
 }
 
+// Home reports whether writes go to Redis, not to the ledger directly.
+func (h *House) Home(ctx context.Context) (home bool, err error) {
+	err = h.Pool.QueryRow(ctx, `SELECT writes_to = 'redis' FROM modes`).Scan(&home)
+	return home, err
+}
+
 // Drained reports whether the ledger has all that the logs hold.
 func (h *House) Drained(ctx context.Context) (bool, error) {
 	log := counter.NewLog(h.Rdb, Shards)

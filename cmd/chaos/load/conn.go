@@ -87,18 +87,20 @@ func (c *conn) exchange(do model.Do, p model.Pair) (status int, body []byte, err
 // leaves the outcome unknown.
 func fillIn(a *model.Answer, status int, body []byte) {
 	var said struct {
-		Liked, Changed bool
-		Count          int64
-		Receipt        string
-		Source         string
-		Code           string
+		Liked   *bool
+		Changed bool
+		Count   int64
+		Receipt string
+		Source  string
+		Code    string
 	}
 	err := json.Unmarshal(body, &said)
 	switch {
 	case err != nil:
 		a.Outcome, a.Code = model.Unknown, "no_json"
 	case status == http.StatusOK:
-		a.Liked, a.Changed, a.Count, a.Receipt = said.Liked, said.Changed, said.Count, said.Receipt
+		a.Vague = said.Liked == nil
+		a.Liked, a.Changed, a.Count, a.Receipt = !a.Vague && *said.Liked, said.Changed, said.Count, said.Receipt
 		a.Ledger = said.Source != "" && said.Source != "redis"
 	case said.Code == "outcome_unknown", said.Code == "internal":
 		a.Outcome, a.Code = model.Unknown, said.Code

@@ -155,6 +155,10 @@ func TestAnAnswerFromTheLedgerMayBeBehindDuringAFaultOnly(t *testing.T) {
 
 	d = open(t)
 	d.got(model.Like, acked(true, true, 1))
+	d.got(model.Look, model.Answer{Outcome: model.Acked, Vague: true, Calm: true})
+
+	d = open(t)
+	d.got(model.Like, acked(true, true, 1))
 	d.wrong(model.Look, seen(false, 0))
 
 	d = open(t)

@@ -47,14 +47,16 @@ type Answer struct {
 	Changed bool
 	Count   int64
 	Ledger  bool   // not answered from Redis
+	Vague   bool   // a reading that does not tell whether the user likes it
 	Calm    bool   // no fault was on from the request to its end
 	Receipt string // of a change
 }
 
-// behind reports whether an answer may not know the pair's last change: the
-// ledger's, which answers for what Redis does not hold and then knows all, or for
-// a Redis that is away and then may not.
-func (a Answer) behind() bool { return a.Ledger && !a.Calm }
+// behind reports whether an answer may not know the last changes: one that says
+// that it knows no more than the count, told some time ago; and the ledger's,
+// which answers for what Redis does not hold and then knows all, or for a Redis
+// that is away and then may not.
+func (a Answer) behind() bool { return a.Vague || a.Ledger && !a.Calm }
 
 // Event is a line of a pair's history.
 type Event struct {
@@ -69,6 +71,9 @@ func (e Event) String() string {
 		what += " (" + e.Code + ")"
 	case e.Do == Look:
 		what = fmt.Sprintf("liked=%v count=%d", e.Liked, e.Count)
+		if e.Vague {
+			what = fmt.Sprintf("count=%d", e.Count)
+		}
 	default:
 		what = fmt.Sprintf("%s liked=%v changed=%v count=%d %s", what, e.Liked, e.Changed, e.Count, e.Receipt)
 	}
