@@ -56,9 +56,10 @@ const (
 // does no harm. After the return the same lease says who may send.
 //
 // A process that was stopped finds its lease run out, and polls. What it had just
-// begun to send may still reach Redis: nobody is told that it was done, the log
-// carries it like every other change, and the way back to Redis copes with it
-// (rejoin.lua).
+// begun to send Redis refuses by its own clock, which every script call is told
+// the end of the lease by. Should one get through (a clock that was set), then
+// nobody is told that it was done, the log carries it like every other change, and
+// the way back to Redis copes with it (rejoin.lua).
 //
 // One double fault is left: while this process alone does not reach Postgres and
 // all others do not reach Redis, both sides take ops, and of two on one pair the

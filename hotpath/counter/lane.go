@@ -55,7 +55,7 @@ func (c *Counter) flush(slots []*slot, g grant) {
 	ctx, cancel := context.WithTimeout(c.life, c.opt.Timeout)
 	defer cancel()
 	start := time.Now()
-	cmds := c.send(ctx, batches)
+	cmds := c.send(ctx, batches, c.before(g))
 	c.meter.sent(len(slots), time.Since(start))
 	c.opt.Fence.exchanged(cmds[0].Err())
 	if !g.believes() {
@@ -69,11 +69,20 @@ func (c *Counter) flush(slots []*slot, g grant) {
 	}
 }
 
+// before is until when Redis may apply what is sent now, by its clock: as long as
+// somebody waits for it, and nobody writes to the ledger.
+func (c *Counter) before(g grant) int64 {
+	until := time.Now().Add(c.opt.Timeout + lateTime)
+	if end := g.until.Add(graceTime); end.Before(until) {
+		until = end
+	}
+	return c.opt.Fence.redisTime(until)
+}
+
 // send runs the batches; those whose script the server does not know run again
 // with its text, which is safe since they did not run.
-func (c *Counter) send(ctx context.Context, batches []*batch) []*redis.Cmd {
+func (c *Counter) send(ctx context.Context, batches []*batch, before int64) []*redis.Cmd {
 	cmds := make([]*redis.Cmd, len(batches))
-	before := c.opt.Fence.redisTime(time.Now().Add(c.opt.Timeout + lateTime))
 	pipe := c.guarded.Pipeline()
 	for i, b := range batches {
 		cmds[i] = pipe.EvalSha(ctx, likeScript.sha, b.keys, b.args(c.opt, before)...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -238,7 +239,9 @@ func (w *direct) note(ctx context.Context, b *Batch) error {
 	}
 	w.answer()
 	if w.opt.Window > 0 {
-		_ = b.FoldNotifications(ctx, w.deltas, w.opt.Window)
+		if err := b.FoldNotifications(ctx, w.deltas, w.opt.Window); err != nil {
+			slog.WarnContext(ctx, "fold notifications of direct writes", "error", err)
+		}
 	}
 	return nil
 }

@@ -341,6 +341,14 @@ func TestTheReturnWaitsForWritersAndKeepsNewOnesOut(t *testing.T) {
 	if _, err := s.direct().Write(ctx, []like.Op{op("late", "u", like.Liked)}, 0); !errors.Is(err, like.ErrUnavailable) {
 		t.Errorf("a write behind the shut gate: %v", err)
 	}
+	late := make(chan error, 1)
+	go func() {
+		_, err := s.direct().Write(t.Context(), []like.Op{op("later", "u", like.Liked)}, 0)
+		late <- err
+	}()
+	for s.number(`SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`) == 0 {
+		time.Sleep(time.Millisecond)
+	}
 	for shard, floor := range floors {
 		if marks[shard] != 0 || floor == 0 {
 			t.Errorf("shard %d: floor %v, watermark %v", shard, floor, marks[shard])
@@ -348,6 +356,9 @@ func TestTheReturnWaitsForWritersAndKeepsNewOnesOut(t *testing.T) {
 		floors[shard] = floor.Next()
 	}
 	must(t, r.Commit(t.Context(), floors))
+	if err := <-late; !errors.Is(err, like.ErrElsewhere) {
+		t.Errorf("a write that waited for the gate: %v", err)
+	}
 	if s.beat(like.Beat{Process: "p"}).Direct || s.number(`SELECT count(*) FROM direct_items`) != 0 {
 		t.Error("the return is not complete")
 	}
