@@ -116,7 +116,7 @@ func (w *World) matchItems(s *Seen, touched Set) error {
 		if !resident {
 			return fmt.Errorf("%s is resident and nobody asked for it", item)
 		}
-		if err := w.matchUsers(item, it, want); err != nil {
+		if err := w.MatchUsers(item, it, want); err != nil {
 			return fmt.Errorf("%s: %w", item, err)
 		}
 	}
@@ -128,9 +128,9 @@ func (w *World) matchItems(s *Seen, touched Set) error {
 	return nil
 }
 
-// matchUsers compares an item's set. What is not known of a partly resident item
+// MatchUsers compares an item's set. What is not known of a partly resident item
 // must be in the ledger.
-func (w *World) matchUsers(item string, it SeenItem, want Set) error {
+func (w *World) MatchUsers(item string, it SeenItem, want Set) error {
 	if !it.Partly {
 		if !maps.Equal(it.Users, want) {
 			return fmt.Errorf("its set is %v, want %v", it.Users, want)
