@@ -33,7 +33,7 @@ func (p *proof) judge(ctx context.Context) error {
 		p.result.Skipped = append(p.result.Skipped, report.Skipped(s))
 	}
 	for _, step := range []func(context.Context) error{
-		p.settled, p.home, p.drained, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
+		p.home, p.settled, p.drained, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
 	} {
 		if err := step(ctx); err != nil {
 			return err

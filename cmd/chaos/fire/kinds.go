@@ -22,6 +22,7 @@ type Fault struct {
 	names []string // of processes, for kinds that hit processes
 	store string   // redis or postgres, for links
 	rnd   uint64   // for what a kind draws itself
+	jump  time.Duration
 }
 
 // kind is a kind of fault.
@@ -89,6 +90,11 @@ var kinds = []*kind{
 		begin: func(_ context.Context, h *house.House, _ *Fault) error { return h.FillPostgres() },
 		end:   func(ctx context.Context, h *house.House, _ *Fault) error { return h.EmptyPostgres(ctx) },
 	},
+	{
+		name: "clock-jump", plan: clock, missing: func(h *house.House) error { return h.NoClocks },
+		begin: func(_ context.Context, h *house.House, f *Fault) error { return h.Jump(h.Process(f.names[0]), f.jump) },
+		end:   func(_ context.Context, h *house.House, f *Fault) error { return h.Jump(h.Process(f.names[0]), 0) },
+	},
 }
 
 func noDisks(h *house.House) error { return h.NoDisks }
@@ -128,6 +134,13 @@ func link(f *Fault, rnd *rand.Rand) {
 
 func everything(f *Fault, rnd *rand.Rand) {
 	f.Target, f.rnd = "everything, started in another order", rnd.Uint64()
+}
+
+// clock moves the clock of one API, there and then back.
+func clock(f *Fault, rnd *rand.Rand) {
+	oneOf("api-1", "api-2")(f, rnd)
+	f.jump = []time.Duration{-24 * time.Hour, -time.Minute, -5 * time.Second, 5 * time.Second, time.Minute, 24 * time.Hour}[rnd.IntN(6)]
+	f.Target += fmt.Sprintf(" by %+.0f s", f.jump.Seconds())
 }
 
 func kill(_ context.Context, h *house.House, f *Fault) error {

@@ -52,11 +52,11 @@ func TestEveryRoundBringsEveryKind(t *testing.T) {
 }
 
 func TestWhatCannotBeHadIsSkippedWithItsReason(t *testing.T) {
-	p, err := NewPlan(&house.House{NoDisks: errors.New("only root can")}, 1, nil)
+	p, err := NewPlan(&house.House{NoDisks: errors.New("only root can"), NoClocks: errors.New("no clock")}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Skipped) != 2 || p.Skipped[0].Why != "only root can" {
+	if len(p.Skipped) != 3 || p.Skipped[0].Why != "only root can" || p.Skipped[2].Why != "no clock" {
 		t.Errorf("skipped %v", p.Skipped)
 	}
 	if _, err := NewPlan(&house.House{}, 1, []string{"flood"}); err == nil || !strings.Contains(err.Error(), "kill-redis") {

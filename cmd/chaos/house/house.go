@@ -42,12 +42,14 @@ type House struct {
 	All      []*Process       // api-1, api-2, worker-1, worker-2, reconcile
 	Links    map[string]*Link // "api-1 redis", …
 	NoDisks  error            // why the stores are not on small disks
+	NoClocks error            // why clocks can't be moved
 
 	Rdb  *redis.Client // straight to Redis
 	Pool *pgxpool.Pool // straight to Postgres
 
 	opts              Options
 	redisDisk, pgDisk *disk
+	clock             uint64 // where in a process' memory its clock is moved
 	supervisors       errgroup.Group
 	stop              context.CancelFunc
 }
@@ -56,6 +58,7 @@ type House struct {
 // started ends with Close, which is for the caller, also after an error.
 func Build(ctx context.Context, o Options) (*House, error) {
 	h := &House{opts: o, Links: map[string]*Link{}}
+	h.clock, h.NoClocks = clockOf(o.Bin)
 	if err := h.startStores(ctx); err != nil {
 		return h, err
 	}
