@@ -3,6 +3,7 @@ package model_test
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -177,14 +178,12 @@ func (m *machine) loaded(asked []string, user string) {
 		if !eventually(func() bool { return door.HExists(background, key(shard, "counts"), item).Val() }) {
 			m.Fatalf("%s was read and is not loaded", item)
 		}
-		if it := m.seen.Items[item]; user == "" || !it.Partly {
-			continue
-		}
-		if !eventually(func() bool {
-			is := door.SMIsMember(background, key(shard, "likers:"+item), user, "%"+user).Val()
-			return len(is) == 2 && is[0] != is[1]
-		}) {
-			m.Fatalf("%s was asked about %s and has not learned", item, user)
+		// That may be in vain, when something else of the shard is forgotten meanwhile.
+		if it := m.seen.Items[item]; user != "" && it.Partly {
+			m.late[item] = m.late[item] || !within(50*time.Millisecond, func() bool {
+				is := door.SMIsMember(background, key(shard, "likers:"+item), user, "%"+user).Val()
+				return len(is) == 2 && is[0] != is[1]
+			})
 		}
 	}
 }

@@ -25,8 +25,6 @@ type front interface {
 // direct is a counter as a front.
 type direct struct{ *counter.Counter }
 
-const patience = 5 * time.Second
-
 func (d direct) op(op like.Op) (like.Result, error) {
 	ctx, cancel := context.WithTimeout(background, patience)
 	defer cancel()

@@ -117,7 +117,7 @@ func (m *machine) step() {
 	case "failover":
 		m.failover()
 	case "reconcile":
-		m.faults(m.reconcile)
+		m.reconcile()
 	case "damage":
 		m.damage()
 	case "reshard":

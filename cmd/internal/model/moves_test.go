@@ -101,9 +101,12 @@ func (m *machine) flush() {
 	m.allCooled()
 }
 
-// eventually waits for what others reach by themselves.
-func eventually(holds func() bool) bool {
-	for deadline := time.Now().Add(5 * time.Second); !holds(); {
+// eventually waits for what others reach by themselves, however busy the machine
+// is.
+func eventually(holds func() bool) bool { return within(20*time.Second, holds) }
+
+func within(d time.Duration, holds func() bool) bool {
+	for deadline := time.Now().Add(d); !holds(); {
 		if time.Now().After(deadline) {
 			return false
 		}

@@ -15,10 +15,9 @@ import (
 
 // reconcile compares both sides. There is nothing to be found.
 func (m *machine) reconcile() {
-	if !m.faulty {
-		m.drainAll()
-	}
-	m.expect()
+	m.drainAll()
+	m.check()
+	m.faults(func() { m.expect() })
 }
 
 // expect runs a pass, which must find this and nothing else.
@@ -55,7 +54,7 @@ func (m *machine) damage() {
 	m.drainAll()
 	m.check()
 	resident := slices.DeleteFunc(slices.Sorted(maps.Keys(m.w.Likers)), func(item string) bool { return m.w.LogOf(item).Behind() })
-	if len(resident) == 0 || len(m.late) > 0 {
+	if len(resident) == 0 || slices.ContainsFunc(items, func(item string) bool { return m.late[item] }) {
 		m.Skip("nothing to damage")
 	}
 	var want []string

@@ -111,7 +111,7 @@ func build(t testing.TB, servers []string, most int) *rig {
 func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards, most int) *house {
 	r.t.Helper()
 	h := &house{log: counter.NewLog(rdb, shards)}
-	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, ResidentSetMax: most})
+	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, ResidentSetMax: most, Timeout: patience})
 	must(r.t, err)
 	r.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
@@ -122,7 +122,7 @@ func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shar
 	})
 	h.counter = c
 	h.drainer = tasks.NewDrainer(h.log, r.ledger, 0, prometheus.NewRegistry())
-	h.reconciler = reconcile.New(h.log, r.ledger, reconcile.Options{Rate: 1 << 30, Settle: 200 * time.Millisecond})
+	h.reconciler = reconcile.New(h.log, r.ledger, reconcile.Options{Rate: 1 << 30, Settle: patience})
 	return h
 }
 
@@ -161,9 +161,12 @@ func (r *rig) settle() {
 	}
 }
 
+// patience is what a busy machine may need for what should take no time at all.
+const patience = 20 * time.Second
+
 // apply is Counter.Apply with time enough for everything that is not broken.
 func (h *house) apply(ops []like.Op) []like.Result {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	results := make([]like.Result, len(ops))
 	_ = h.counter.Apply(ctx, ops, results) // each result has its error
