@@ -191,3 +191,39 @@ func TestAProcessThatSleepsThroughASwitchDoesNotWriteToRedis(t *testing.T) {
 		t.Errorf("the log has grown: %+v, before %+v", after, before)
 	}
 }
+
+// All of plusone ended while Redis was away, and has to come up without it.
+func TestPlusoneStartsWithoutRedisUnlessItIsTheFirstTime(t *testing.T) {
+	t.Parallel()
+	rds := privatetest.Redis(t)
+	where := []string{"--redis-url", rds.URL(), "--postgres-url", privatetest.Postgres(t)}
+	if p := start(t, args("migrate", where[2:])...); p.end(t, 0) != exitOK {
+		t.Fatal(p.said())
+	}
+	serve := func() apiNode {
+		p := start(t, args("serve", where, ports)...)
+		return apiNode{p, p.find(t, publicURL), p.find(t, insideURL)}
+	}
+	rds.Kill()
+	if p := start(t, args("serve", where, ports)...); p.end(t, 0) != exitFailed || !strings.Contains(p.said(), "is it running?") {
+		t.Fatalf("the first start ever: %s", p.said())
+	}
+	must(t, rds.Restart(t.Context()))
+	a := serve()
+	a.from(t, "ann", "")
+	eventually(t, "the like is drained", func() bool {
+		_, body := request(t, "GET", a.inside+"/metrics")
+		return strings.Contains(body, "plusone_drained_rows_total 1")
+	})
+	if code := a.end(t, syscall.SIGTERM); code != exitOK {
+		t.Fatalf("serve ends with %d", code)
+	}
+	rds.Kill()
+	a = serve()
+	a.from(t, "bob", "ledger")
+	must(t, rds.Restart(t.Context()))
+	a.from(t, "eve", "")
+	if got := tell(t, "GET", a.api+"/v1/items/page", "bob"); got.body["count"] != 3.0 || got.body["liked"] != true {
+		t.Errorf("a read: %+v", got)
+	}
+}

@@ -77,8 +77,12 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 			p.close()
 		}
 	}()
-	if p.redis, err = stores.OpenRedis(ctx, s.RedisURL, s.Unsafe); err != nil {
+	if p.redis, err = stores.DialRedis(s.RedisURL); err != nil {
 		return nil, err
+	}
+	away := p.redis.Check(ctx, s.Unsafe)
+	if away != nil && !errors.Is(away, stores.ErrAway) {
+		return nil, away
 	}
 	if p.pool, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: poolConns}); err != nil {
 		return nil, err
@@ -87,16 +91,37 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 	if err := p.checkLedger(ctx, int(s.Shards)); err != nil {
 		return nil, err
 	}
+	fence := counter.FenceOptions{Role: role, Metrics: p.registry}
+	if away != nil {
+		if err := p.goOnWithout(ctx, away); err != nil {
+			return nil, err
+		}
+		fence.Fit = func(ctx context.Context) error { return p.redis.Check(ctx, s.Unsafe) }
+	}
 	if p.watch, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: watchConns}); err != nil {
 		return nil, err
 	}
-	p.fence = counter.NewFence(p.redis.Universal(), ledger.New(p.watch), counter.FenceOptions{Role: role, Metrics: p.registry})
+	p.fence = counter.NewFence(p.redis.Universal(), ledger.New(p.watch), fence)
 	p.add("fence", p.fence.Run)
 	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards).Behind(p.fence)
 	p.queue = tasks.NewQueue(p.redis.Client())
 	p.bell = tasks.NewBell(p.queue, p.registry)
 	p.add("doorbell", p.bell.Run)
 	return p, nil
+}
+
+// goOnWithout decides whether to start although Redis is away: only beside a
+// ledger that has taken likes before. Otherwise it is the first start, and more
+// likely that the URL is wrong.
+func (p *process) goOnWithout(ctx context.Context, away error) error {
+	ctx, cancel := context.WithTimeout(ctx, endTime)
+	defer cancel()
+	used, err := p.ledger.Used(ctx)
+	if err != nil || !used {
+		return errors.Join(away, err)
+	}
+	p.log.WarnContext(ctx, "starting without Redis: likes wait for it, or go to Postgres if nobody reaches it", "error", away)
+	return nil
 }
 
 // checkLedger refuses a ledger that is not this binary's, and reads its layout.

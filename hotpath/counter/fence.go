@@ -73,6 +73,8 @@ type Fence struct {
 	born    time.Time
 	meter   *fenceMeter
 
+	fits bool // owned by the probes: Fit has agreed
+
 	lease  atomic.Pointer[lease]
 	seen   atomic.Int64 // the highest version that Redis gave us
 	direct atomic.Bool  // this process can write directly, and so may switch
@@ -91,6 +93,9 @@ type Fence struct {
 // FenceOptions say whose fence it is.
 type FenceOptions struct {
 	Role string // of the process, for people to read
+	// Fit is asked, once Redis answers, whether it may be used; until it has said so
+	// Redis counts as away. nil: it may.
+	Fit func(context.Context) error
 	// Metrics, where to register; nil: nowhere.
 	Metrics prometheus.Registerer
 }

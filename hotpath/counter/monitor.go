@@ -76,7 +76,9 @@ func (f *Fence) probe(ctx context.Context) {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		return
 	}
-	err = notThere(err)
+	if err = notThere(err); err == nil {
+		err = f.fit(ctx)
+	}
 	f.breaker.exchanged(err)
 
 	f.mu.Lock()
@@ -89,6 +91,16 @@ func (f *Fence) probe(ctx context.Context) {
 		f.steady = time.Now()
 	}
 	f.redis, f.probed = clock.Val().Sub(f.ours(sent+took/2)), true
+}
+
+// fit asks once whether a Redis that answers may be used.
+func (f *Fence) fit(ctx context.Context) error {
+	if f.opt.Fit == nil || f.fits {
+		return nil
+	}
+	err := f.opt.Fit(ctx)
+	f.fits = err == nil
+	return err
 }
 
 // ours is this process' clock, which nobody sets, at a time since its birth.

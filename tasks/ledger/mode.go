@@ -77,6 +77,13 @@ func (l *Ledger) CheckMode(ctx context.Context) error {
 	return failed("read the mode", err)
 }
 
+// Used reports whether likes have ever been written here.
+func (l *Ledger) Used(ctx context.Context) (used bool, err error) {
+	err = l.pool.QueryRow(ctx, `
+		SELECT EXISTS (SELECT FROM watermarks WHERE version > 0 OR floor > 0)`).Scan(&used)
+	return used, failed("look for likes", err)
+}
+
 // gate is the advisory lock between direct writers, who share it, and the return
 // to Redis, which has it alone. Unlike row locks it is given in the order of
 // asking, so that writers can't keep the return waiting for ever.

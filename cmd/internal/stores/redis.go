@@ -16,20 +16,25 @@ type Redis struct {
 	opts   *redis.Options
 }
 
-// OpenRedis connects and checks that Redis keeps what it is given: any
-// maxmemory-policy but noeviction is refused unless allowUnsafe.
+// OpenRedis connects and checks Redis.
 func OpenRedis(ctx context.Context, url string, allowUnsafe bool) (*Redis, error) {
+	r, err := DialRedis(url)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.Check(ctx, allowUnsafe); err != nil {
+		return nil, errors.Join(err, r.Close())
+	}
+	return r, nil
+}
+
+// DialRedis is the Redis at a URL, which is not asked anything yet.
+func DialRedis(url string) (*Redis, error) {
 	o, err := parse(url)
 	if err != nil {
 		return nil, err
 	}
-	r := &Redis{client: redis.NewClient(o), opts: o}
-	ctx, cancel := context.WithTimeout(ctx, openTime)
-	defer cancel()
-	if err := r.check(ctx, allowUnsafe); err != nil {
-		return nil, errors.Join(err, r.Close())
-	}
-	return r, nil
+	return &Redis{client: redis.NewClient(o), opts: o}, nil
 }
 
 // parse reads a URL. The library's own errors repeat the URL, password
@@ -46,10 +51,18 @@ func parse(url string) (*redis.Options, error) {
 	return o, nil
 }
 
-func (r *Redis) check(ctx context.Context, allowUnsafe bool) error {
+// Check looks whether Redis keeps what it is given: any maxmemory-policy but
+// noeviction is refused unless allowUnsafe. Errors: ErrAway, ErrUnsafe.
+func (r *Redis) Check(ctx context.Context, allowUnsafe bool) error {
+	ctx, cancel := context.WithTimeout(ctx, openTime)
+	defer cancel()
 	f, err := r.Facts(ctx)
 	if err != nil {
-		return fmt.Errorf("reach Redis at %s (is it running? is --redis-url right?): %w", r.opts.Addr, err)
+		err = fmt.Errorf("reach Redis at %s (is it running? is --redis-url right?): %w", r.opts.Addr, err)
+		if !isReply(err) {
+			err = fmt.Errorf("%w: %w", ErrAway, err)
+		}
+		return err
 	}
 	switch p := f.Info["maxmemory_policy"]; {
 	case p == "noeviction" || allowUnsafe:
@@ -65,6 +78,8 @@ func (r *Redis) check(ctx context.Context, allowUnsafe bool) error {
 var (
 	// ErrUnsafe says that a store is set up in a way that loses likes.
 	ErrUnsafe = errors.New("unsafe store")
+	// ErrAway says that a store does not answer.
+	ErrAway = errors.New("a store is away")
 	// ErrURL says that nothing can be asked because of how the store's URL is written.
 	ErrURL = errors.New("the URL of a store")
 )
