@@ -156,10 +156,30 @@ func (r *rig) slow(w world) {
 	}
 }
 
+// drained waits until the ledger has all that the logs hold, whoever brings it.
+func (r *rig) drained() {
+	r.t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for shard := 0; shard < shards; {
+		tail, err := r.log.Tail(r.t.Context(), shard)
+		ok(r.t, err)
+		_, watermark, err := r.ledger.Floor(r.t.Context(), shard)
+		ok(r.t, err)
+		switch {
+		case tail.Len == 0 || watermark >= tail.Last:
+			shard++
+		case time.Now().After(deadline):
+			r.t.Fatalf("shard %d is not drained", shard)
+		default:
+			time.Sleep(5 * time.Millisecond)
+		}
+	}
+}
+
 // finalCounts holds both sides to the model, for every item that was touched.
 func (r *rig) finalCounts(w world, touched []map[counter.Pair]bool) {
 	r.t.Helper()
-	r.drain()
+	r.drained()
 	want := map[string]int64{}
 	initial := map[string]int64{}
 	for i := range w.items {
