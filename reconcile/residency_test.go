@@ -156,8 +156,8 @@ func (r *rig) slow(w world) {
 	}
 }
 
-// drained waits until the ledger has all that the logs hold, whoever brings it.
-func (r *rig) drained() {
+// settled waits until the ledger has all that the logs hold, whoever brings it.
+func (r *rig) settled() {
 	r.t.Helper()
 	deadline := time.Now().Add(time.Minute)
 	for shard := 0; shard < shards; {
@@ -179,7 +179,7 @@ func (r *rig) drained() {
 // finalCounts holds both sides to the model, for every item that was touched.
 func (r *rig) finalCounts(w world, touched []map[counter.Pair]bool) {
 	r.t.Helper()
-	r.drained()
+	r.settled()
 	want := map[string]int64{}
 	initial := map[string]int64{}
 	for i := range w.items {
