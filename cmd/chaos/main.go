@@ -38,6 +38,7 @@ type options struct {
 	minutes float64
 	seed    uint64
 	fsync   string
+	goal    time.Duration
 	only    []string
 }
 
@@ -82,6 +83,7 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	f.Float64Var(&o.minutes, "minutes", 2, "how long the load runs")
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()), "what decides about the faults and the load (default the time)")
 	f.StringVar(&o.fsync, "fsync", "always", "Redis' appendfsync: always or everysec")
+	f.DurationVar(&o.goal, "goal", 5*time.Second, "`time` to full speed after each fault; a busy machine needs more")
 	only := f.String("only", "", "`faults`, separated by commas, instead of all: "+strings.Join(fire.Names(), ", "))
 	if err := f.Parse(args); err != nil {
 		return o, err
@@ -93,6 +95,8 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 		err = fmt.Errorf("--fsync is always or everysec, not %q", o.fsync)
 	case o.minutes < 0.5:
 		err = errors.New("--minutes must be at least 0.5")
+	case o.goal <= 0:
+		err = errors.New("--goal must be more than nothing")
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(errOut, "chaos:", err)
