@@ -6,7 +6,7 @@
 --
 -- Returns 1 when the shard is fit or closed already, 0 when it was closed now.
 local shards = redis.call('HGET', KEYS[1], 'shards')
-if not shards or string.find(shards, '^moving') then return 1 end
+if not shards or string.find(shards, '^mov') then return 1 end
 local newer = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', 1)
 if #newer > 0 then return 1 end
 -- Every entry is at or below the watermark, the usual state after a drain; only

@@ -5,7 +5,8 @@
 --       have   4 generation, new and unique
 --
 -- Returns 'open'     it is open already
---         'layout'   it is open for, or moving to, another number of shards
+--         'layout'   it is open for another number of shards, or the number is
+--                    being changed
 --         'pending'  entries above the watermark wait for a drain
 --         'dirty'    counts of an earlier life are still there: purge them
 --         'opened'
@@ -15,7 +16,7 @@
 -- a floored log and an empty counts hash.
 local shards = redis.call('HGET', KEYS[1], 'shards')
 if shards == ARGV[1] then return 'open' end
-if shards and shards ~= 'moving to ' .. ARGV[1] then return 'layout' end
+if shards and shards ~= 'moved to ' .. ARGV[1] then return 'layout' end
 if #redis.call('XRANGE', KEYS[3], '(' .. ARGV[2], '+', 'COUNT', 1) > 0 then return 'pending' end
 if redis.call('EXISTS', KEYS[2]) == 1 then return 'dirty' end
 

@@ -5,7 +5,7 @@
 --
 -- Returns 1, or 0 when the shard has been opened meanwhile (nothing is dropped).
 local shards = redis.call('HGET', KEYS[1], 'shards')
-if shards and not string.find(shards, '^moving') then return 0 end
+if shards and not string.find(shards, '^mov') then return 0 end
 redis.call('UNLINK', unpack(KEYS, 3))
 redis.call('HDEL', KEYS[2], unpack(ARGV))
 return 1

@@ -14,19 +14,21 @@ import (
 // The number of shards changes in these steps. Until the last one is done no
 // process can write: neither those with the old number nor those with the new.
 //
-//	Move     every shard says "moving to N": closed, and to be opened for N only
+//	Move     every shard says "moving to N": closed, and not to be opened
 //	Waiting  until the ledger has what the logs hold
 //	         (the ledger changes its own layout)
-//	Retire   shards that the new number does not have are dropped
+//	Retire   shards that the new number does not have are dropped, the others say
+//	         "moved to N": to be opened for N only
 //
 // A crash in between is repaired by beginning again.
 
-// Move closes every shard for good, to be opened for another number of shards;
-// also those that only the new number has, which an earlier move may have closed.
+// Move closes every shard until Retire; also those that only the new number has.
+// A process with the new number may be left from earlier: what it wrote to one
+// shard while another is drained would be lost.
 func (l *Log) Move(ctx context.Context, to int) error {
 	_, err := l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for s := range max(len(l.keys), to) {
-			pipe.HSet(ctx, keysOf(s).meta, "shards", fmt.Sprintf("moving to %d", to), "gen", "")
+			pipe.HSet(ctx, keysOf(s).meta, "shards", movingTo(to), "gen", "")
 		}
 		return nil
 	})
@@ -48,7 +50,8 @@ func (l *Log) Waiting(ctx context.Context, watermarks map[int]like.Version) (int
 	return -1, nil
 }
 
-// Retire drops what the shards from number to on hold. They stay closed.
+// Retire drops what the shards from number to on hold, which stay closed, and lets
+// the others be opened.
 func (l *Log) Retire(ctx context.Context, to int) error {
 	for s := to; s < len(l.keys); s++ {
 		k := &l.keys[s]
@@ -60,11 +63,30 @@ func (l *Log) Retire(ctx context.Context, to int) error {
 			return fmt.Errorf("retire shard %d: %w", s, unavailable(err))
 		}
 	}
+	return l.arrive(ctx, to)
+}
+
+// arrive ends the move of the shards that stay.
+func (l *Log) arrive(ctx context.Context, to int) error {
+	for s := range to {
+		meta := keysOf(s).meta
+		says, err := l.rdb.HGet(ctx, meta, "shards").Result()
+		if err == nil && says == movingTo(to) {
+			err = l.rdb.HSet(ctx, meta, "shards", movedTo(to)).Err()
+		}
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return fmt.Errorf("end the move of shard %d: %w", s, unavailable(err))
+		}
+	}
 	return nil
 }
 
+func movingTo(to int) string { return "moving to " + strconv.Itoa(to) }
+func movedTo(to int) string  { return "moved to " + strconv.Itoa(to) }
+
 // OpenFor tells for how many shards each shard of Redis is open: a number, "" for
-// a closed one, "moving to N" while that is being changed.
+// a closed one, "moving to N" while that is being changed, "moved to N" until it
+// is opened.
 func (l *Log) OpenFor(ctx context.Context) ([]string, error) {
 	asked := make([]*redis.StringCmd, len(l.keys))
 	_, _ = l.rdb.Pipelined(ctx, func(pipe redis.Pipeliner) error { // each answer has its own error
@@ -91,7 +113,7 @@ func CheckOpen(shards []string) (open int, err error) {
 		switch is {
 		case mine:
 			open++
-		case "", "moving to " + mine:
+		case "", movedTo(len(shards)):
 		default:
 			return open, fmt.Errorf("shard %d of Redis is for another number of shards (%q, not %s): its likes are refused", shard, is, mine)
 		}

@@ -135,9 +135,9 @@ func drained(waiting int, lag time.Duration) Finding {
 // lost something. After a change of the number of shards that is how it must be.
 func behind(open []string, tails []counter.Tail, marks map[int]like.Version) Finding {
 	const check = "log.watermarks"
-	moving, lost := "moving to "+strconv.Itoa(len(open)), 0
+	moved, lost := "moved to "+strconv.Itoa(len(open)), 0
 	for shard, t := range tails {
-		if t.Last < marks[shard] && open[shard] != moving {
+		if t.Last < marks[shard] && open[shard] != moved {
 			lost++
 		}
 	}

@@ -42,9 +42,9 @@ func TestANumberOfShardsThatIsNotTheStoredOneIsWrong(t *testing.T) {
 	open := func(shards string) { check(t, rdb.HSet(t.Context(), "p1:{3}:meta", "shards", shards).Err()) }
 	open("16")
 	want(t, s, "shards.redis", doctor.OK, "1 of 16 are open")
-	open("moving to 16") // the end of a change
+	open("moved to 16") // the end of a change
 	want(t, s, "shards.redis", doctor.OK, "0 of 16 are open")
-	for _, other := range []string{"8", "moving to 8"} {
+	for _, other := range []string{"8", "moving to 8", "moved to 8", "moving to 16"} {
 		open(other)
 		want(t, s, "shards.redis", doctor.Wrong, "shard 3 of Redis is for another number of shards")
 	}
@@ -80,7 +80,7 @@ func TestALogThatIsNotDrainedIsSeen(t *testing.T) {
 	execute(t, pool, "UPDATE watermarks SET version = $1, floor = $1 WHERE shard = 3", version(t, time.Now()))
 	want(t, s, "log.drained", doctor.OK, "0 shards")
 	want(t, s, "log.watermarks", doctor.Warning, "1 of 16 logs end before what Postgres has")
-	check(t, rdb.HSet(t.Context(), "p1:{3}:meta", "shards", "moving to 16").Err())
+	check(t, rdb.HSet(t.Context(), "p1:{3}:meta", "shards", "moved to 16").Err())
 	want(t, s, "log.watermarks", doctor.OK, "")
 }
 

@@ -19,6 +19,7 @@ func (m *machine) reshard() {
 	old := m.house()
 	m.fatal(old.log.Move(background, to))
 	m.refused(old)
+	m.refused(m.r.houses[to]) // which may be left from earlier
 	m.drainAll()
 	marks, err := m.r.ledger.Watermarks(background)
 	m.fatal(err)
@@ -28,6 +29,7 @@ func (m *machine) reshard() {
 		m.Fatalf("shard %d is drained and has something waiting", waiting)
 	}
 	m.fatal(m.r.ledger.ChangeShards(background, from, to))
+	m.refused(m.r.houses[to])
 	m.fatal(old.log.Retire(background, to))
 	m.w.Reshard(to)
 	m.now = nil
