@@ -53,6 +53,9 @@ func (m *machine) failover() {
 		m.Skip("no copy")
 	}
 	b := m.copies[rapid.IntRange(0, len(m.copies)-1).Draw(m.T, "copy")]
+	if b.w.Shards != m.w.Shards && !m.w.Ahead(b.w) {
+		m.Skip("a copy from before a FLUSHALL and a change of shards is refused until that is done again")
+	}
 	if err := m.r.failover(b); err != nil {
 		m.Fatal(err)
 	}

@@ -33,6 +33,10 @@ func (m *machine) drainShard(shard int) {
 // evict makes items cold, by what the janitor calls.
 func (m *machine) evict() {
 	asked := rapid.SliceOfNDistinct(rapid.SampledFrom(items), 1, len(items), rapid.ID[string]).Draw(m.T, "items")
+	m.evictItems(asked)
+}
+
+func (m *machine) evictItems(asked []string) {
 	byShard := map[int][]string{}
 	for _, item := range asked {
 		byShard[m.w.Shard(item)] = append(byShard[m.w.Shard(item)], item)

@@ -36,9 +36,12 @@ type rig struct {
 	mini      *miniredis.Miniredis
 }
 
-// house is what belongs to one number of shards.
+// house is what belongs to one number of shards: two processes with a counter each,
+// the rest once.
 type house struct {
 	counter    *counter.Counter
+	twin       *counter.Counter // whose look-ups in the ledger are slow when hook says so
+	hook       *hook
 	log        *counter.Log
 	drainer    *tasks.Drainer
 	reconciler *reconcile.Reconciler
@@ -110,17 +113,9 @@ func build(t testing.TB, servers []string, most int) *rig {
 
 func (r *rig) house(conn redis.UniversalOptions, rdb redis.UniversalClient, shards, most int) *house {
 	r.t.Helper()
-	h := &house{log: counter.NewLog(rdb, shards)}
-	c, err := counter.New(conn, r.ledger, counter.Options{Shards: shards, ResidentSetMax: most, Timeout: patience})
-	must(r.t, err)
-	r.t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := c.Close(ctx); err != nil {
-			r.t.Error(err)
-		}
-	})
-	h.counter = c
+	h := &house{log: counter.NewLog(rdb, shards), hook: &hook{Ledger: r.ledger}}
+	opt := counter.Options{Shards: shards, ResidentSetMax: most, Timeout: patience}
+	h.counter, h.twin = r.counter(conn, r.ledger, opt), r.counter(conn, h.hook, opt)
 	h.drainer = tasks.NewDrainer(h.log, r.ledger, 0, prometheus.NewRegistry())
 	h.reconciler = reconcile.New(h.log, r.ledger, reconcile.Options{Rate: 1 << 30, Settle: patience})
 	return h
@@ -146,6 +141,20 @@ func (r *rig) reset(shards int) error {
 	return r.door.SendBatch(context.Background(), &b).Close()
 }
 
+func (r *rig) counter(conn redis.UniversalOptions, src counter.Source, opt counter.Options) *counter.Counter {
+	r.t.Helper()
+	c, err := counter.New(conn, src, opt)
+	must(r.t, err)
+	r.t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := c.Close(ctx); err != nil {
+			r.t.Error(err)
+		}
+	})
+	return c
+}
+
 // settle waits until Postgres has noticed which clients have gone, and ended
 // their transactions and locks.
 func (r *rig) settle() {
@@ -165,11 +174,13 @@ func (r *rig) settle() {
 const patience = 20 * time.Second
 
 // apply is Counter.Apply with time enough for everything that is not broken.
-func (h *house) apply(ops []like.Op) []like.Result {
+func (h *house) apply(ops []like.Op) []like.Result { return apply(h.counter, ops) }
+
+func apply(c *counter.Counter, ops []like.Op) []like.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	results := make([]like.Result, len(ops))
-	_ = h.counter.Apply(ctx, ops, results) // each result has its error
+	_ = c.Apply(ctx, ops, results) // each result has its error
 	return results
 }
 

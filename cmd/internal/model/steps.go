@@ -130,6 +130,16 @@ func (w *World) Restore(from *World) {
 // what the ledger has.
 func (l *Log) Behind() bool { return l.Last < l.Watermark }
 
+// Ahead reports whether the ledger is ahead of every log of an earlier world.
+func (w *World) Ahead(of *World) bool {
+	for s, l := range of.Logs {
+		if s < len(w.Logs) && l.Last >= w.Logs[s].Watermark {
+			return false
+		}
+	}
+	return true
+}
+
 // Reshard changes the number of shards. All logs must be drained: each shard
 // starts above every version there was, and every item is cold.
 func (w *World) Reshard(to int) {
