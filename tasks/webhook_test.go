@@ -131,7 +131,7 @@ func TestSettingsThatCannotWorkAreRefusedAtOnce(t *testing.T) {
 		"secret 1 of 1":    func(c *NotifyConfig) { c.Receivers[0].Secrets = []string{"whsec_aGlkZGVu"} },
 		"is there twice":   func(c *NotifyConfig) { c.Receivers = append(c.Receivers, c.Receivers[0]) },
 		"step 3":           func(c *NotifyConfig) { c.Ladder = []time.Duration{1, 2, 2} },
-		"kept longer":      func(c *NotifyConfig) { c.Keep = 10 * time.Hour },
+		"kept longer":      func(c *NotifyConfig) { c.Keep = time.Minute },
 		"the window":       func(c *NotifyConfig) { c.Window = 0 },
 		"the timeout":      func(c *NotifyConfig) { c.Timeout = 0 },
 		"the concurrency":  func(c *NotifyConfig) { c.Concurrency = 0 },
