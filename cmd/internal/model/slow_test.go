@@ -66,11 +66,12 @@ func (m *machine) slow() {
 	m.answered(op, results)
 }
 
-// meanwhile runs on the twin's goroutine, while the machine waits.
+// meanwhile is what others do while one waits for so long that its leases and pins
+// run out. It may run on another goroutine, while the machine waits.
 func (m *machine) meanwhile(ops []like.Op, then string) error {
 	item, door := ops[0].Item, m.r.doors[m.r.active]
 	shard := m.w.Shard(item)
-	if err := door.Del(background, key(shard, "lease:"+item)).Err(); err != nil {
+	if err := door.Del(background, key(shard, "lease:"+item), key(shard, "pin")).Err(); err != nil {
 		return err
 	}
 	if err := replay(m.w, ops, m.house().apply(ops), nil); err != nil {
@@ -109,4 +110,27 @@ func (m *machine) adopt() error {
 		err = m.w.Match(seen, m.touched)
 	}
 	return err
+}
+
+// stopped is a pass of the reconciler that stands still at some step, for so long
+// that its pin ends, while the item is changed, drained and trimmed. It must not
+// take any of that for drift.
+func (m *machine) stopped() {
+	m.drainAll()
+	m.check()
+	others := m.genOps()
+	for i := range others {
+		others[i].Item = others[0].Item
+	}
+	m.touched[others[0].Item] = true
+	then := rapid.SampledFrom([]string{"nothing", "evict", "forget"}).Draw(m.T, "then")
+	wires := map[string]*wire{"redis": m.r.redis, "ledger": m.r.pg}
+	at := wires[rapid.SampledFrom([]string{"redis", "ledger"}).Draw(m.T, "store")]
+	var err error
+	at.delay(rapid.IntRange(0, 24).Draw(m.T, "exchange"), func() { err = m.meanwhile(others, then) })
+	m.faulty = true // its pin may be gone
+	m.expect()
+	m.faulty = false
+	at.calm()
+	m.fatal(err)
 }

@@ -20,6 +20,7 @@ type wire struct {
 	left   int // exchanges until the one that is lost, -1: none
 	after  bool
 	lost   int
+	late   func() // called instead, before the request goes out
 }
 
 func newWire() *wire { return &wire{conns: map[*conn]struct{}{}, left: -1} }
@@ -31,11 +32,18 @@ func (w *wire) lose(n int, reply bool) {
 	w.left, w.after, w.lost = n, reply, 0
 }
 
+// delay holds the n-th exchange from now on back until meanwhile has returned.
+func (w *wire) delay(n int, meanwhile func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.left, w.late, w.lost = n, meanwhile, 0
+}
+
 // calm ends the losses and tells whether there was one.
 func (w *wire) calm() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.left = -1
+	w.left, w.late = -1, nil
 	return w.lost > 0
 }
 
@@ -76,20 +84,31 @@ const (
 )
 
 func (w *wire) next() fate {
+	fate, late := w.decide()
+	if late != nil {
+		late()
+	}
+	return fate
+}
+
+func (w *wire) decide() (fate, func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.left < 0 {
-		return passes
+		return passes, nil
 	}
 	w.left--
-	if w.left >= 0 {
-		return passes
+	switch {
+	case w.left >= 0:
+		return passes, nil
+	case w.late != nil:
+		return passes, w.late
 	}
 	w.lost++
 	if w.after {
-		return replyLost
+		return replyLost, nil
 	}
-	return requestLost
+	return requestLost, nil
 }
 
 // conn is used by one goroutine at a time for each direction.
