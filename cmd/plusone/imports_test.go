@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"reconcile":                       {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"cmd/...":                         {"hotpath/...", "tasks/...", "reconcile", "migrations", "scripts/...", "cmd/internal/..."},
 	"cmd/chaos/...":                   {"cmd/chaos/..."},
+	"cmd/bench/...":                   {"cmd/bench/..."},
 	"scripts/dev/private/privatetest": {"scripts/dev/private"},
 }
 

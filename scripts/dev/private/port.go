@@ -32,3 +32,10 @@ func freePort() (int, error) {
 }
 
 func address(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
+// FreeAddress is a loopback address, host:port, on which nothing listens, for a
+// process that will listen there and may have to be restarted.
+func FreeAddress() (string, error) {
+	port, err := freePort()
+	return address(port), err
+}

@@ -17,9 +17,10 @@ import (
 
 // PostgresOptions says how a private Postgres runs.
 type PostgresOptions struct {
-	Dir        string // where cluster, password and log lie; made if missing
-	Bin        string // a directory to look for the programs in when they are nowhere else
-	FastUnsafe bool   // for tests: no fsync, so a lost machine loses data
+	Dir        string   // where cluster, password and log lie; made if missing
+	Bin        string   // a directory to look for the programs in when they are nowhere else
+	FastUnsafe bool     // for tests: no fsync, so a lost machine loses data
+	Extra      []string // further settings, name=value; the last one of a name counts
 }
 
 // Postgres is a postgres server of this process. Its methods are for one
@@ -138,6 +139,9 @@ func (p *Postgres) startOnce(ctx context.Context) error {
 	}
 	if p.opts.FastUnsafe {
 		args = append(args, "-c", "fsync=off", "-c", "full_page_writes=off")
+	}
+	for _, setting := range p.opts.Extra {
+		args = append(args, "-c", setting)
 	}
 	log, err := os.OpenFile(filepath.Join(p.opts.Dir, "postgres.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

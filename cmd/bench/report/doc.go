@@ -1,0 +1,3 @@
+// Package report tells what a bench came to: as a table, as JSON, and as a page
+// with plots that needs nothing else.
+package report
