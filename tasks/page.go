@@ -3,6 +3,7 @@ package tasks
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
@@ -54,25 +55,46 @@ func pageFor(rows, changes, entries int) int {
 
 // fold keeps the last state of each pair, sorted as Apply wants it.
 func fold(entries []counter.Entry) []ledger.Row {
-	var rows []ledger.Row
+	n := 0
 	for _, e := range entries {
-		for _, ch := range e.Changes {
-			rows = append(rows, ledger.Row{Item: ch.Item, User: ch.User, Liked: ch.Liked, Version: ch.Version})
+		n += len(e.Changes)
+	}
+	rows := make([]placed, 0, n)
+	for _, e := range entries {
+		for i := range e.Changes {
+			rows = append(rows, placed{&e.Changes[i], len(rows)})
 		}
 	}
-	// Stable, so that the last of equals is the newest also within one version.
-	slices.SortStableFunc(rows, ledger.Row.Compare)
-	kept := rows[:0]
+	slices.SortFunc(rows, placed.compare)
+	kept := make([]ledger.Row, 0, n)
 	for i, r := range rows {
-		if i+1 < len(rows) && r.Compare(rows[i+1]) == 0 {
+		if i+1 < len(rows) && rows[i+1].User == r.User && rows[i+1].Item == r.Item {
 			continue
 		}
+		row := ledger.Row{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version}
 		if n := len(kept); n > 0 && kept[n-1].Item == r.Item {
-			r.Bucket = kept[n-1].Bucket
+			row.Bucket = kept[n-1].Bucket
 		} else {
-			r.Bucket = counter.Bucket(r.Item)
+			row.Bucket = counter.Bucket(r.Item)
 		}
-		kept = append(kept, r)
+		kept = append(kept, row)
 	}
 	return kept
+}
+
+// placed is a change and its place in the log, which tells what is newest also
+// within one version.
+type placed struct {
+	*like.Change
+	place int
+}
+
+func (p placed) compare(o placed) int {
+	if p.Item != o.Item {
+		return strings.Compare(p.Item, o.Item)
+	}
+	if c := strings.Compare(p.User, o.User); c != 0 {
+		return c
+	}
+	return p.place - o.place
 }
