@@ -35,7 +35,15 @@ type server struct {
 type start func(ctx context.Context, o Options, s *server) error
 
 var servers = map[string]start{
-	"bare": func(context.Context, Options, *server) error { return nil },
+	"bare":          func(context.Context, Options, *server) error { return nil },
+	"eval":          eval,
+	"eval-auto":     evalAuto,
+	"eval-asynq":    evalAsynq,
+	"asynq-worker":  asynqWorker,
+	"pg-insert":     pgInsert,
+	"pg-lock":       pgLock,
+	"pg-optimistic": pgOptimistic,
+	"saga-http":     sagaHTTP,
 }
 
 // Names are the servers' names.
@@ -65,12 +73,17 @@ func Serve(ctx context.Context, name string, o Options) (err error) {
 	http := &fasthttp.Server{Handler: s.handle, NoDefaultServerHeader: true, CloseOnShutdown: true, Concurrency: 1 << 16}
 	failed := make(chan error, 2) // one value from each goroutine below
 	go func() { failed <- http.Serve(l) }()
-	if s.run != nil {
-		go func() { failed <- s.run(ctx) }()
-	}
+	beside := make(chan struct{})
+	go func() {
+		defer close(beside)
+		if s.run != nil {
+			failed <- s.run(ctx)
+		}
+	}()
 	select {
 	case err = <-failed:
 	case <-ctx.Done():
+		<-beside
 	}
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), opTime)
 	defer cancel()

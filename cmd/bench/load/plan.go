@@ -13,6 +13,7 @@ type Kind string
 const (
 	Put  Kind = "put"  // PUT /v1/items/{item}/like
 	Get  Kind = "get"  // GET /v1/items/{item}, the count alone
+	Mine Kind = "mine" // the same, and whether the user likes it
 	Many Kind = "many" // GET /v1/items?id=…, counts and what the user likes
 	Bulk Kind = "bulk" // POST /v1/likes
 )

@@ -47,6 +47,8 @@ func newTemplate(p Plan) template {
 	switch p.Kind {
 	case Get:
 		return cut("GET /v1/items/"+itemMark+host+"\r\n", p.UUIDs)
+	case Mine:
+		return cut("GET /v1/items/"+itemMark+host+"X-User-ID: "+userMark+"\r\n\r\n", p.UUIDs)
 	case Many:
 		ids := strings.TrimSuffix(strings.Repeat("id="+itemMark+"&", p.Ops), "&")
 		return cut("GET /v1/items?"+ids+host+"X-User-ID: "+userMark+"\r\n\r\n", p.UUIDs)

@@ -59,6 +59,8 @@ const (
 	CPUAll    = "cpu_us"  // of all processes and the load
 	CPUOf     = "cpu_us_" // and the process' name
 	RSS       = "rss_bytes"
+	// MainThread is the CPU time of Redis' main thread alone.
+	MainThread = "redis_main_thread_us"
 )
 
 // Figures are what one run of a piece came to.

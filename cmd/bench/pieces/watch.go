@@ -15,8 +15,13 @@ type watcher struct {
 	stage *stage.Stage
 	api   *stage.Process // nil: no memory of it
 	bound uint64         // likes that may be acknowledged and not persisted; 0: as many as there are
+
+	persisted func(context.Context) (uint64, error) // nil: nobody asks
+
 	every time.Duration
 	all   []Sample
+
+	begin, end Sample // at both ends of the measured time
 }
 
 // drive puts a load on a stage and samples it until it is over.
@@ -46,38 +51,37 @@ func (w *watcher) run(ctx context.Context, d *stage.Drive) error {
 	ticks := time.NewTicker(w.every)
 	defer ticks.Stop()
 	start := time.Now()
-	held := false
+	held, begin, end := false, d.Begin, d.End
 	for {
+		at := new(Sample)
 		select {
-		case <-d.Done:
-			return nil
+		case <-begin:
+			begin, at = nil, &w.begin
+		case <-end:
+			end, at = nil, &w.end
+		case <-ticks.C:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-ticks.C:
 		}
 		s, err := w.sample(ctx, d, start)
 		if err != nil {
 			return err
 		}
+		*at = s
 		w.all = append(w.all, s)
+		if end == nil {
+			<-d.Done
+			return nil
+		}
 		if w.bound == 0 {
 			continue
 		}
 		if hold := s.Acked > s.Persisted+w.bound; hold != held {
 			held = hold
-			if err := d.Hold(held); err != nil && !over(d) {
+			if err := d.Hold(held); err != nil {
 				return err
 			}
 		}
-	}
-}
-
-func over(d *stage.Drive) bool {
-	select {
-	case <-d.End:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -93,8 +97,8 @@ func (w *watcher) sample(ctx context.Context, d *stage.Drive, start time.Time) (
 			return s, err
 		}
 	}
-	if w.bound > 0 {
-		s.Persisted, err = w.stage.Persisted(ctx)
+	if w.persisted != nil {
+		s.Persisted, err = w.persisted(ctx)
 	}
 	return s, err
 }

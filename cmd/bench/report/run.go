@@ -118,7 +118,7 @@ func (r *Run) judge(g pieces.Goal) Goal {
 	if g.Base != "" {
 		base := r.Piece(g.Base)
 		ratios = of.ratios(g.Figure, base)
-		if g.Figure == pieces.PerSecond {
+		if g.Figure == pieces.PerSecond && !g.Wall {
 			byCPU = base.ratios(pieces.CPUAll, of)
 		}
 	}
