@@ -47,8 +47,8 @@ func (s *Server) admitUser(c *call) error {
 // draft-ietf-httpapi-ratelimit-headers-10.
 func admit(c *call, k *kindOfBucket, t taking) error {
 	h := &c.http.Response.Header
-	h.SetBytesV("RateLimit-Policy", append(list(h, "RateLimit-Policy"), k.policy...))
-	b := append(list(h, "RateLimit"), '"')
+	h.SetBytesV("RateLimit-Policy", append(c.list(h, "RateLimit-Policy"), k.policy...))
+	b := append(c.list(h, "RateLimit"), '"')
 	b = append(b, k.name...)
 	b = append(b, `";r=`...)
 	b = strconv.AppendInt(b, int64(t.left), 10)
@@ -61,9 +61,10 @@ func admit(c *call, k *kindOfBucket, t taking) error {
 	return &limitedError{k.name, t.retry}
 }
 
-// list is a copy of a list field's value so far, to be appended to.
-func list(h *fasthttp.ResponseHeader, name string) []byte {
-	b := append(make([]byte, 0, 64), h.Peek(name)...)
+// list is a copy of a list field's value so far, to be appended to. It lasts until
+// the next one.
+func (c *call) list(h *fasthttp.ResponseHeader, name string) []byte {
+	b := append(c.field[:0], h.Peek(name)...)
 	if len(b) > 0 {
 		b = append(b, ", "...)
 	}

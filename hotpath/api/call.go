@@ -2,6 +2,7 @@ package api
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -9,7 +10,8 @@ import (
 )
 
 // A call is one request on its way through the server. It lives as long as its
-// handler, as everything of http does.
+// handler, as everything of http does, and is used again for other requests: what
+// is handed on of it are strings of their own, and what it has room for.
 type call struct {
 	http  *fasthttp.RequestCtx
 	id    []byte // of the request
@@ -17,6 +19,29 @@ type call struct {
 	who   caller
 	arg   string // the unescaped subject of the route
 	query []byte // still escaped
+
+	// Room for what nearly every request needs; the stores keep none of it.
+	item1   [1]string
+	op1     [1]like.Op
+	result1 [1]like.Result
+	newID   [32]byte
+	field   [128]byte // of a header
+	body    [answerSize]byte
+}
+
+var calls = sync.Pool{New: func() any { return new(call) }}
+
+func newCall(http *fasthttp.RequestCtx) *call {
+	c := calls.Get().(*call)
+	c.http, c.route = http, noRoute
+	return c
+}
+
+// release hands the call on; nothing of it may be used any more.
+func (c *call) release() {
+	c.http, c.id, c.route, c.who, c.arg, c.query = nil, nil, nil, caller{}, "", nil
+	c.item1, c.op1, c.result1 = [1]string{}, [1]like.Op{}, [1]like.Result{}
+	calls.Put(c)
 }
 
 // caller is who asks.
@@ -57,5 +82,5 @@ func (c *call) answer(document []byte) error {
 	return nil
 }
 
-// answerSize is the room that a small answer gets on the stack.
+// answerSize is the room for a small answer.
 const answerSize = 768

@@ -13,7 +13,7 @@
 //   - Ids are unescaped exactly once, after the raw path has been split.
 //   - Nothing of a RequestCtx outlives its handler: ids are copied to strings
 //     before they are handed on, and the context handed on is not the
-//     RequestCtx but one of its own with a deadline.
+//     RequestCtx but a deadline. Stores keep nothing of a request but strings.
 //   - Connections, requests in flight, headers, bodies and times are bounded.
 //   - Shutdown answers the requests that have been accepted.
 //

@@ -16,18 +16,22 @@ import (
 // handle answers one request: exactly one answer, one count, and at most one
 // line in the log, whatever happens on the way.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
-	c := &call{http: ctx, route: noRoute}
-	c.id = s.ids.of(&ctx.Request.Header)
+	c := newCall(ctx)
+	c.id = s.ids.of(&ctx.Request.Header, c.newID[:0])
 	if s.leaving.Load() {
 		ctx.SetConnectionClose()
 	}
-	if err := s.serve(c); err != nil {
+	err := s.serve(c)
+	if err != nil {
 		s.refuse(c, err)
 	} else if v := s.identity.visitors; v != nil && c.who == (caller{}) && ctx.IsGet() {
 		v.greet(ctx, peerOf(ctx), time.Now())
 	}
 	s.finish(c)
 	s.metrics.took(c.route, time.Since(ctx.Time()))
+	if !errors.Is(err, errPanic) { // after one, nobody knows what is still in use
+		c.release()
+	}
 }
 
 // serve finds out what to do, for whom, and does it. A panic is an error like
@@ -46,8 +50,8 @@ func (s *Server) serve(c *call) (err error) {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.opTimeout)
-	defer cancel()
+	ctx := within(s.opTimeout)
+	defer ctx.release()
 	return do(s, ctx, c)
 }
 
@@ -119,8 +123,7 @@ func (s *Server) refuse(c *call, err error) {
 	case 503:
 		r.Header.Set("Retry-After", "1")
 	}
-	var room [answerSize]byte
-	r.SetBody(appendProblem(room[:0], row, err, c.id))
+	r.SetBody(appendProblem(c.body[:0], row, err, c.id))
 }
 
 func challenge(err error) string {
@@ -142,8 +145,8 @@ func (s *Server) finish(c *call) {
 // malformed answers what the parser could not make a request of. The connection
 // is closed after it.
 func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
-	c := &call{http: ctx, route: badRequest}
-	c.id = s.ids.of(&ctx.Request.Header)
+	c := newCall(ctx)
+	c.route, c.id = badRequest, s.ids.of(&ctx.Request.Header, c.newID[:0])
 	err = parseError(err)
 	if nc, ok := ctx.Conn().(*conn); ok && !errors.Is(err, errReadTimeout) {
 		nc.linger.Store(true)
@@ -151,6 +154,7 @@ func (s *Server) malformed(ctx *fasthttp.RequestCtx, err error) {
 	s.refuse(c, err)
 	ctx.Response.SkipBody = ctx.IsHead()
 	s.finish(c)
+	c.release()
 }
 
 // parseError names a parser's error. The parser's own text quotes the request
@@ -172,7 +176,7 @@ func parseError(err error) error {
 // refuseConn answers and closes a connection that will not be read. The answer
 // fits into an empty send buffer, so this does not wait for the client.
 func (s *Server) refuseConn(nc net.Conn) {
-	id := s.ids.next()
+	id := s.ids.next(nil)
 	body := appendProblem(nil, explain(errOverloaded), errOverloaded, id)
 	answer := fmt.Appendf(nil, "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\n"+
 		"Connection: close\r\nRetry-After: 1\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s", id, len(body), body)

@@ -25,16 +25,15 @@ func (s *Server) want(ctx context.Context, c *call, w like.Want) error {
 	if err != nil {
 		return err
 	}
-	ops := []like.Op{{Item: item, User: user, Want: w}}
-	results := make([]like.Result, 1)
+	ops, results := c.op1[:], c.result1[:]
+	ops[0] = like.Op{Item: item, User: user, Want: w}
 	if err := s.apply(ctx, ops, results); err != nil {
 		return err
 	}
 	if err := results[0].Err; err != nil {
 		return err
 	}
-	var room [answerSize]byte
-	return c.answer(appendResult(room[:0], ops[0], &results[0]))
+	return c.answer(appendResult(c.body[:0], ops[0], &results[0]))
 }
 
 // apply applies and counts ops.

@@ -14,12 +14,12 @@ func (s *Server) readItem(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	readings, err := s.read(ctx, c, []string{item})
+	c.item1[0] = item
+	readings, err := s.read(ctx, c, c.item1[:])
 	if err != nil {
 		return err
 	}
-	var room [answerSize]byte
-	return c.answer(appendReading(room[:0], &readings[0], c.who.user != ""))
+	return c.answer(appendReading(c.body[:0], &readings[0], c.who.user != ""))
 }
 
 // readItems answers up to maxItems items in the order of the query.
@@ -65,8 +65,7 @@ func (s *Server) readReceipt(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	var room [answerSize]byte
-	b := append(room[:0], `{"receipt":`...)
+	b := append(c.body[:0], `{"receipt":`...)
 	b = appendReceipt(b, r)
 	b = append(b, `,"state":`...)
 	b = appendString(b, string(state))

@@ -17,18 +17,18 @@ type ids struct {
 
 func newIDs() *ids { return &ids{process: rand.Text()[:8] + "-"} }
 
-func (g *ids) next() []byte {
-	b := append(make([]byte, 0, 24), g.process...)
-	return strconv.AppendUint(b, g.last.Add(1), 36)
+// next appends an id.
+func (g *ids) next(b []byte) []byte {
+	return strconv.AppendUint(append(b, g.process...), g.last.Add(1), 36)
 }
 
-// of is the client's own id when it is well-formed, or the next one. It may
-// point into the request.
-func (g *ids) of(h *fasthttp.RequestHeader) []byte {
+// of is the client's own id when it is well-formed, or the next one. It points
+// into the request or into room.
+func (g *ids) of(h *fasthttp.RequestHeader, room []byte) []byte {
 	if id := h.Peek("X-Request-Id"); wellFormedID(id) {
 		return id
 	}
-	return g.next()
+	return g.next(room)
 }
 
 // wellFormedID allows up to 64 of A–Z a–z 0–9 . _ - which need no escaping in

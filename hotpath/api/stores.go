@@ -6,7 +6,8 @@ import (
 	"plusone/hotpath/like"
 )
 
-// Counter applies and reads likes.
+// Counter applies and reads likes. It keeps neither the slices nor the context
+// that it is given.
 type Counter interface {
 	// Apply applies ops and fills results, one for each op, Err included. The
 	// returned error is for the call as a whole (the context is over, …); then
