@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"strconv"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 // limitedError says how long somebody has to wait.
@@ -46,29 +44,26 @@ func (s *Server) admitUser(c *call) error {
 // admit tells the client where it stands, by the fields of
 // draft-ietf-httpapi-ratelimit-headers-10.
 func admit(c *call, k *kindOfBucket, t taking) error {
-	h := &c.http.Response.Header
-	h.SetBytesV("RateLimit-Policy", append(c.list(h, "RateLimit-Policy"), k.policy...))
-	b := append(c.list(h, "RateLimit"), '"')
+	c.policies = append(next(c.policies), k.policy...)
+	b := append(next(c.allowed), '"')
 	b = append(b, k.name...)
 	b = append(b, `";r=`...)
 	b = strconv.AppendInt(b, int64(t.left), 10)
 	b = append(b, `;t=`...)
 	b = strconv.AppendInt(b, seconds(t.full), 10)
-	h.SetBytesV("RateLimit", b)
+	c.allowed = b
 	if t.ok {
 		return nil
 	}
 	return &limitedError{k.name, t.retry}
 }
 
-// list is a copy of a list field's value so far, to be appended to. It lasts until
-// the next one.
-func (c *call) list(h *fasthttp.ResponseHeader, name string) []byte {
-	b := append(c.field[:0], h.Peek(name)...)
-	if len(b) > 0 {
-		b = append(b, ", "...)
+// next makes room for the next element of a list field.
+func next(list []byte) []byte {
+	if len(list) > 0 {
+		list = append(list, ", "...)
 	}
-	return b
+	return list
 }
 
 // seconds rounds up: who waits so long has waited long enough.

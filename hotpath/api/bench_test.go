@@ -120,20 +120,19 @@ func repeat(s string, n int) string {
 	return all
 }
 
-// TestALikeCostsFewAllocations holds what was measured when it was written: the
-// call, its context and timer, its id, two ids, op and result.
-func TestALikeCostsFewAllocations(t *testing.T) {
+// Only the item and the user are allocated: they live on in the counter. The race
+// detector makes pools forget some of what they hold, hence the bound.
+func TestALikeAllocatesItsIdsAndNothingElse(t *testing.T) {
 	id := newIdentity(t, IdentityOptions{Auth: AuthHeader})
+	limited := handlerWith(t, id, newLimits(t, &together{}, Limit{Rate: 1e6, Burst: 1e6}, Limit{Rate: 1e6, Burst: 1e6}))
 	const item = "/v1/items/%2Fblog%2F2026%2Fa-page"
-	for what, c := range map[string]struct {
-		run  func()
-		most float64
-	}{
-		"put": {handler(t, id, 1, "PUT", item+"/like", "", "X-User-ID", "user-12345"), 12},
-		"get": {handler(t, id, 1, "GET", item, "", "X-User-ID", "user-12345"), 12},
+	for what, run := range map[string]func(){
+		"put":              handler(t, id, 1, "PUT", item+"/like", "", "X-User-ID", "user-12345"),
+		"get":              handler(t, id, 1, "GET", item, "", "X-User-ID", "user-12345"),
+		"put, with limits": func() { limited(item+"/like", "user-12345") },
 	} {
-		if n := testing.AllocsPerRun(1000, c.run); n > c.most {
-			t.Errorf("%s: %v allocations, at most %v", what, n, c.most)
+		if n := testing.AllocsPerRun(1000, run); n > 4 {
+			t.Errorf("%s: %v allocations, want 2", what, n)
 		}
 	}
 }

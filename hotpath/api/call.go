@@ -25,8 +25,10 @@ type call struct {
 	op1     [1]like.Op
 	result1 [1]like.Result
 	newID   [32]byte
-	field   [128]byte // of a header
 	body    [answerSize]byte
+
+	// Where the client stands, for the fields RateLimit and RateLimit-Policy.
+	allowed, policies []byte
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -40,6 +42,7 @@ func newCall(http *fasthttp.RequestCtx) *call {
 // release hands the call on; nothing of it may be used any more.
 func (c *call) release() {
 	c.http, c.id, c.route, c.who, c.arg, c.query = nil, nil, nil, caller{}, "", nil
+	c.allowed, c.policies = c.allowed[:0], c.policies[:0]
 	c.item1, c.op1, c.result1 = [1]string{}, [1]like.Op{}, [1]like.Result{}
 	calls.Put(c)
 }

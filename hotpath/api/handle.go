@@ -133,12 +133,27 @@ func challenge(err error) string {
 	return `Bearer realm="plusone"`
 }
 
+// What stands in nearly every answer, spelled as the wire wants it: to spell a
+// name anew for each took a third of a handler's time.
+var (
+	requestIDHeader          = []byte("X-Request-Id")
+	cacheControlHeader       = []byte("Cache-Control")
+	contentTypeOptionsHeader = []byte("X-Content-Type-Options")
+	rateLimitHeader          = []byte("Ratelimit")
+	rateLimitPolicyHeader    = []byte("Ratelimit-Policy")
+	noStore, noSniff         = []byte("no-store"), []byte("nosniff")
+)
+
 // finish adds what every answer has.
 func (s *Server) finish(c *call) {
 	r := &c.http.Response
-	r.Header.SetBytesV("X-Request-Id", c.id)
-	r.Header.Set("Cache-Control", "no-store")
-	r.Header.Set("X-Content-Type-Options", "nosniff")
+	r.Header.SetCanonical(requestIDHeader, c.id)
+	r.Header.SetCanonical(cacheControlHeader, noStore)
+	r.Header.SetCanonical(contentTypeOptionsHeader, noSniff)
+	if len(c.policies) > 0 {
+		r.Header.SetCanonical(rateLimitHeader, c.allowed)
+		r.Header.SetCanonical(rateLimitPolicyHeader, c.policies)
+	}
 	s.metrics.answered(c.route, c.http.Request.Header.Method(), r.StatusCode())
 }
 

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -123,7 +124,7 @@ func (l *Limits) address(a netip.Addr) taking {
 	key := maphash.Bytes(l.addresses.seed, id[:])
 	t := l.addresses.take(key, l.now())
 	if t.near {
-		l.addresses.share(key, id[:])
+		l.addresses.share(key, bytes.Clone(id[:])) // so that id need not escape
 	}
 	return t
 }
