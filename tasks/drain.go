@@ -78,10 +78,12 @@ func (d *Drainer) Drain(ctx context.Context, shard int) error {
 		case err != nil:
 			return fmt.Errorf("drain shard %d: %w", shard, err)
 		}
-		d.trim(ctx, shard, upTo)
-		d.note(ctx, shard, b.deltas)
-		if !b.full {
-			return d.grown(ctx, shard, upTo)
+		more, err := d.settle(ctx, shard, upTo, b.deltas)
+		switch {
+		case !b.full && err == nil && more:
+			return ErrUnfinished
+		case !b.full:
+			return err
 		}
 		if time.Since(start) > drainTime {
 			return ErrUnfinished
@@ -110,40 +112,23 @@ func (d *Drainer) learn(ctx context.Context, b *batch, err error) {
 	}
 }
 
-// grown reports ErrUnfinished when the log has entries above upTo. Their doorbell
-// may have come while this drain held the lock.
-func (d *Drainer) grown(ctx context.Context, shard int, upTo like.Version) error {
-	ctx, cancel := context.WithTimeout(ctx, trimTime)
-	defer cancel()
-	tail, err := d.log.Tail(ctx, shard)
-	if err == nil && tail.Len > 0 && tail.Last > upTo {
-		err = ErrUnfinished
-	}
-	return err
-}
-
-// trim drops what the ledger has. Entries that stay because it failed are
-// skipped by the watermark and dropped by the next drain or sweep.
-func (d *Drainer) trim(ctx context.Context, shard int, upTo like.Version) {
-	ctx, cancel := context.WithTimeout(ctx, trimTime)
-	defer cancel()
-	if _, err := d.log.Trim(ctx, shard, upTo); err != nil {
-		slog.WarnContext(ctx, "trim a drained log", "shard", shard, "error", err)
-	}
-}
-
-// note tells the reconciler which items to look at first. A hint: what is lost is
-// looked at later.
-func (d *Drainer) note(ctx context.Context, shard int, deltas []ledger.Delta) {
+// settle drops what the ledger has, and tells the reconciler which items to look
+// at first. Entries that stay because it failed are skipped by the watermark and
+// dropped by the next drain or sweep; hints that are lost cost it time. It reports
+// whether the log has entries above upTo: their doorbell may have come while this
+// drain held the lock.
+func (d *Drainer) settle(ctx context.Context, shard int, upTo like.Version, deltas []ledger.Delta) (bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, trimTime)
 	defer cancel()
 	items := make([]string, len(deltas))
 	for i, delta := range deltas {
 		items[i] = delta.Item
 	}
-	if err := d.log.Note(ctx, shard, items); err != nil {
-		slog.DebugContext(ctx, "note drained items", "shard", shard, "error", err)
+	more, err := d.log.Settle(ctx, shard, upTo, items)
+	if err != nil {
+		slog.WarnContext(ctx, "trim a drained log", "shard", shard, "error", err)
 	}
+	return more, err
 }
 
 // batch is one transaction of a drain.
@@ -193,23 +178,9 @@ func (b *batch) move(ctx context.Context, upTo like.Version) error {
 	if err := b.keepUnreadable(ctx); err != nil {
 		return err
 	}
-	b.notify(ctx)
-	if err := b.Advance(ctx, upTo); err != nil {
-		return err
-	}
-	if err := b.Commit(ctx); err != nil {
+	if err := b.Finish(ctx, upTo, b.deltas, b.window); err != nil {
 		return err
 	}
 	b.metrics.moved(len(rows), b.applied, b.letters)
 	return nil
-}
-
-// notify folds the deltas. News that are lost never hold likes up.
-func (b *batch) notify(ctx context.Context) {
-	if b.window <= 0 || len(b.deltas) == 0 {
-		return
-	}
-	if err := b.FoldNotifications(ctx, b.deltas, b.window); err != nil {
-		slog.WarnContext(ctx, "fold notifications", "shard", b.shard, "error", err)
-	}
 }

@@ -247,7 +247,7 @@ func (e *Eraser) gone(ctx context.Context, shard int, user string, end like.Vers
 		e.Ring(shard)
 		return false, nil
 	}
-	if _, err := e.Log.Trim(ctx, shard, marks[shard]); err != nil {
+	if err := e.Log.Trim(ctx, shard, marks[shard]); err != nil {
 		return false, err
 	}
 	n, err := e.Log.Mentions(ctx, shard, user, end)

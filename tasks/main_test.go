@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"slices"
@@ -256,6 +257,14 @@ func newCutter(t *testing.T, pg string) (*cutter, string) {
 	return c, string(bytes.Replace([]byte(pg), []byte(host), []byte(l.Addr().String()), 1))
 }
 
+// A commit is a query of its own, or the last of a batch: then its text is in the
+// message that prepares it, and its name, as pgx makes it, in the one that runs it.
+var (
+	committed  = sha256.Sum256([]byte("commit"))
+	committing = fmt.Appendf(nil, "\x00stmtcache_%x\x00", committed[:24])
+	preparing  = fmt.Appendf(nil, "stmtcache_%x\x00commit\x00", committed[:24])
+)
+
 func (c *cutter) serve(client net.Conn) {
 	server, err := net.Dial("tcp4", c.target)
 	if err != nil {
@@ -274,7 +283,7 @@ func (c *cutter) serve(client net.Conn) {
 		})
 	})
 	copyUntil(server, client, func(b []byte) bool {
-		if bytes.Contains(b, []byte("commit\x00")) {
+		if bytes.Contains(b, []byte("commit\x00")) && !bytes.Contains(b, preparing) || bytes.Contains(b, committing) {
 			what.Store(c.next.Swap(0))
 		}
 		return what.Load() != lose

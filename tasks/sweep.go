@@ -89,7 +89,7 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 		oldest, err = s.log.Waits(ctx, shard, mark)
 		lag = since(now, oldest)
 	} else {
-		_, err = s.log.Trim(ctx, shard, mark)
+		err = s.log.Trim(ctx, shard, mark)
 	}
 	s.metrics.set(shard, tail.Len, max(age, 0), max(lag, 0))
 	return err

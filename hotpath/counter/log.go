@@ -118,14 +118,36 @@ func (l *Log) Waits(ctx context.Context, shard int, after like.Version) (like.Ve
 }
 
 // Trim drops the entries up to and including upTo, except those that a pin
-// keeps; it returns how many went.
-func (l *Log) Trim(ctx context.Context, shard int, upTo like.Version) (int64, error) {
+// keeps.
+func (l *Log) Trim(ctx context.Context, shard int, upTo like.Version) error {
+	_, err := l.Settle(ctx, shard, upTo, nil)
+	return err
+}
+
+// settleItems is how many items a call of Settle remembers at most: fewer than
+// Lua can pass on at once.
+const settleItems = 5000
+
+// Settle is Trim, and remembers items as recently changed: a hint, beyond some
+// bounds or without memory items are left out. It reports whether the log has
+// entries above upTo.
+func (l *Log) Settle(ctx context.Context, shard int, upTo like.Version, items []string) (bool, error) {
 	k := &l.keys[shard]
-	n, err := trimScript.run(ctx, l.rdb, []string{k.log, k.pin}, upTo.Next().String()).Int64()
-	if err != nil {
-		return 0, fmt.Errorf("trim the log of shard %d: %w", shard, unavailable(err))
+	items = items[:min(len(items), settleItems)]
+	args := make([]any, 0, 3+len(items))
+	args = append(args, upTo.Next().String(), recentMost, int(recentTime.Seconds()))
+	for _, item := range items {
+		args = append(args, item)
 	}
-	return n, nil
+	last, err := trimScript.run(ctx, l.rdb, []string{k.log, k.pin, k.recent}, args...).Text()
+	if err != nil {
+		return false, fmt.Errorf("trim the log of shard %d: %w", shard, unavailable(err))
+	}
+	if last == "" {
+		return false, nil
+	}
+	end, err := like.ParseVersion(last)
+	return end > upTo || err != nil, nil // only a foreign hand gives an id that is none
 }
 
 // Undo takes a change back that the ledger refused. It reports false when a newer

@@ -48,7 +48,7 @@ func TestTrimKeepsWhatAPinNeedsAndTailTellsTheLastId(t *testing.T) {
 		equal(t, "pinned at", pin.At, first.Receipt.Version)
 		second := r.do("post", "u2", like.Liked)
 		third := r.do("post", "u3", like.Liked)
-		_, err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
+		err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
 		ok(t, err)
 		left, err := r.log.Read(t.Context(), shard, pin.At, 10)
 		ok(t, err)
@@ -56,11 +56,29 @@ func TestTrimKeepsWhatAPinNeedsAndTailTellsTheLastId(t *testing.T) {
 		equal(t, "the first of them", left[0].Version, second.Receipt.Version)
 
 		ok(t, pin.Release(t.Context()))
-		_, err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
+		err = r.log.Trim(t.Context(), shard, third.Receipt.Version)
 		ok(t, err)
 		tail, err := r.log.Tail(t.Context(), shard)
 		ok(t, err)
 		equal(t, "tail", tail, Tail{Last: third.Receipt.Version})
+	})
+}
+
+func TestSettlingTellsOfNewerEntriesAndRemembersItems(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, Options{})
+		first := r.do("post", "u1", like.Liked).Receipt
+		second := r.do("post", "u2", like.Liked).Receipt
+		settle := func(upTo like.Version, items ...string) bool {
+			more, err := r.log.Settle(t.Context(), first.Shard, upTo, items)
+			ok(t, err)
+			return more
+		}
+		equal(t, "an entry is above", settle(first.Version, "post", "other"), true)
+		equal(t, "none is", settle(second.Version, "post"), false)
+		items, err := r.log.Recent(t.Context(), first.Shard, 10)
+		ok(t, err)
+		equal(t, "items remembered", len(items), 2)
 	})
 }
 

@@ -155,32 +155,14 @@ func (p *Pin) readOn(ctx context.Context) error {
 	}
 }
 
-// recentMost bounds the items that a shard remembers as recently changed.
-const recentMost = 10_000
+// What Settle remembers as recently changed, for the reconciler to look at first:
+// so many items of a shard, a last call's aside, for so long.
+const (
+	recentMost = 10_000
+	recentTime = time.Hour
+)
 
-// Note remembers items as recently changed, for the reconciler to look at
-// first. It is a hint: beyond a bound, or on an error, items are left out.
-func (l *Log) Note(ctx context.Context, shard int, items []string) error {
-	if len(items) == 0 {
-		return nil
-	}
-	k := l.keys[shard].recent
-	known, err := l.rdb.SCard(ctx, k).Result()
-	if err != nil || known >= recentMost {
-		return err
-	}
-	members := make([]any, len(items))
-	for i, item := range items {
-		members[i] = item
-	}
-	pipe := l.rdb.Pipeline()
-	pipe.SAdd(ctx, k, members...)
-	pipe.Expire(ctx, k, time.Hour)
-	_, err = pipe.Exec(ctx)
-	return err
-}
-
-// Recent takes up to n items out of those that Note remembered.
+// Recent takes up to n items out of those that Settle remembered.
 func (l *Log) Recent(ctx context.Context, shard, n int) ([]string, error) {
 	items, err := l.rdb.SPopN(ctx, l.keys[shard].recent, int64(n)).Result()
 	if err != nil {

@@ -5,36 +5,42 @@ import (
 	"errors"
 	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"plusone/hotpath/like"
 )
 
-// rollbackTime bounds a rollback, which also runs when the drain's time is up.
-const rollbackTime = 2 * time.Second
-
 // Batch is the transaction of one drain. It holds the shard's watermark row
-// locked until Commit or Rollback, so that one drain at a time moves a shard.
-// It is not safe for concurrent use.
+// locked until Finish, Commit or Rollback, so that one drain at a time moves a
+// shard. It is not safe for concurrent use.
 type Batch struct {
-	tx        pgx.Tx
+	tx        statements
+	conn      *pgxpool.Conn // what tx is, b's own until its end; nil: tx is somebody else's transaction
 	shard     int
 	watermark like.Version
 }
 
-// Begin opens the transaction and locks the shard's watermark without waiting.
+// statements is a connection with an open transaction.
+type statements interface {
+	Exec(ctx context.Context, sql string, args ...any) (pgconn.CommandTag, error)
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+	SendBatch(ctx context.Context, q *pgx.Batch) pgx.BatchResults
+}
+
+// Begin opens the transaction and locks the shard's watermark without waiting,
+// in one round trip.
 // Errors: ErrLocked when another drain has it, like.ErrNotFound when the ledger
 // has no such shard, like.ErrUnavailable.
 func (l *Ledger) Begin(ctx context.Context, shard int) (*Batch, error) {
-	tx, err := l.pool.Begin(ctx)
+	conn, err := l.pool.Acquire(ctx)
 	if err != nil {
 		return nil, failed("begin a drain", err)
 	}
-	b := &Batch{tx: tx, shard: shard}
+	b := &Batch{tx: conn, conn: conn, shard: shard}
 	if err := b.lock(ctx); err != nil {
 		b.Rollback(ctx)
 		return nil, failed("lock shard "+strconv.Itoa(shard), err)
@@ -43,9 +49,11 @@ func (l *Ledger) Begin(ctx context.Context, shard int) (*Batch, error) {
 }
 
 func (b *Batch) lock(ctx context.Context) error {
-	err := b.tx.QueryRow(ctx, `
-		SELECT version FROM watermarks WHERE shard = $1 FOR UPDATE SKIP LOCKED`,
-		b.shard).Scan(&b.watermark)
+	var q pgx.Batch
+	q.Queue(`begin`)
+	q.Queue(`SELECT version FROM watermarks WHERE shard = $1 FOR UPDATE SKIP LOCKED`, b.shard).
+		QueryRow(func(row pgx.Row) error { return row.Scan(&b.watermark) })
+	err := b.tx.SendBatch(ctx, &q).Close()
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
@@ -99,16 +107,6 @@ func (b *Batch) Liked(ctx context.Context, item, user string) (bool, error) {
 	return liked, failed("read a pair", err)
 }
 
-// Advance says that every entry up to and including to is in this transaction.
-// A smaller version than the watermark changes nothing.
-func (b *Batch) Advance(ctx context.Context, to like.Version) error {
-	_, err := b.tx.Exec(ctx, `
-		UPDATE watermarks
-		   SET version = greatest(version, $2), floor = greatest(floor, $2), drained_at = now()
-		 WHERE shard = $1`, b.shard, to)
-	return failed("advance the watermark", err)
-}
-
 // DeadLetter keeps a change that the ledger refuses, with the reason. undone
 // says that Redis took it back. A change that is kept already stays as it is.
 // Ids that are no valid text are kept quoted the Go way, and long text is cut.
@@ -120,20 +118,6 @@ func (b *Batch) DeadLetter(ctx context.Context, ch like.Change, undone bool, rea
 		b.shard, ch.Version, storable(ch.Item, 1000), storable(ch.User, 1000), ch.Liked, undone,
 		storable(reason.Error(), 10000))
 	return failed("keep a dead letter", err)
-}
-
-// Commit ends the transaction. After an error the outcome is unknown: the next
-// Begin tells by its watermark. A repeat is harmless either way.
-func (b *Batch) Commit(ctx context.Context) error {
-	return failed("commit a drain", b.tx.Commit(ctx))
-}
-
-// Rollback ends the transaction without a trace; after Commit it does nothing.
-// When it cannot be sent, the connection is closed, which has the same effect.
-func (b *Batch) Rollback(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
-	defer cancel()
-	_ = b.tx.Rollback(ctx)
 }
 
 // isText reports whether Postgres can hold s as text.

@@ -58,8 +58,8 @@ func (d *Direct) Write(ctx context.Context, ops []like.Op, seen like.Version) ([
 	if err != nil {
 		return nil, w.failed("begin", err)
 	}
+	defer rollback(ctx, tx)
 	b := &Batch{tx: tx, shard: noShard}
-	defer b.Rollback(ctx)
 	if err := w.begin(ctx, tx, seen); err != nil {
 		return nil, w.failed("begin", err)
 	}
@@ -73,6 +73,13 @@ func (d *Direct) Write(ctx context.Context, ops []like.Op, seen like.Version) ([
 		return nil, fmt.Errorf("ledger: commit direct writes: %w: %w", like.ErrUnknown, err)
 	}
 	return w.results, nil
+}
+
+// rollback ends a transaction without a trace; after its commit it does nothing.
+func rollback(ctx context.Context, tx pgx.Tx) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+	defer cancel()
+	_ = tx.Rollback(ctx)
 }
 
 // noShard is the shard of a Batch that moves none.

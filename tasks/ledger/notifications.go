@@ -31,11 +31,25 @@ func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window ti
 	if len(deltas) == 0 {
 		return nil
 	}
+	var q pgx.Batch // one round trip
+	queueFold(&q, deltas, window)
+	err := b.tx.SendBatch(ctx, &q).Close()
+	if err != nil {
+		_, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`)
+		err = errors.Join(err, undo)
+	}
+	return failed("fold notifications", err)
+}
+
+// queueFold is FoldNotifications as statements, with a savepoint to go back to.
+func queueFold(q *pgx.Batch, deltas []Delta, window time.Duration) {
+	if len(deltas) == 0 {
+		return
+	}
 	items, sums := make([]string, len(deltas)), make([]int64, len(deltas))
 	for i, d := range deltas {
 		items[i], sums[i] = d.Item, d.Delta
 	}
-	var q pgx.Batch // one round trip
 	q.Queue(`SAVEPOINT fold`)
 	// Sorted, so that folds that meet on the same items never deadlock.
 	q.Queue(`
@@ -48,12 +62,6 @@ func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window ti
 		DO UPDATE SET delta = notifications.delta + EXCLUDED.delta`,
 		items, sums, window)
 	q.Queue(`RELEASE SAVEPOINT fold`)
-	err := b.tx.SendBatch(ctx, &q).Close()
-	if err != nil {
-		_, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`)
-		err = errors.Join(err, undo)
-	}
-	return failed("fold notifications", err)
 }
 
 // CloseNotifications closes up to limit windows that have run out, oldest

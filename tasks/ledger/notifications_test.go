@@ -120,6 +120,22 @@ func TestFlipsWithinAWindowAreOneNotification(t *testing.T) {
 }
 
 func TestAFoldThatFailsLeavesTheLikesToCommit(t *testing.T) {
+	for name, finish := range map[string]func(*ledger.Batch, []ledger.Delta) error{
+		"step by step": func(b *ledger.Batch, deltas []ledger.Delta) error {
+			if err := b.FoldNotifications(t.Context(), deltas, time.Minute); !errors.Is(err, ledger.ErrRefused) {
+				return fmt.Errorf("the fold says %w", err)
+			}
+			return errors.Join(b.Advance(t.Context(), 5), b.Commit(t.Context()))
+		},
+		"at once": func(b *ledger.Batch, deltas []ledger.Delta) error {
+			return b.Finish(t.Context(), 5, deltas, time.Minute)
+		},
+	} {
+		t.Run(name, func(t *testing.T) { failFold(t, finish) })
+	}
+}
+
+func failFold(t *testing.T, finish func(*ledger.Batch, []ledger.Delta) error) {
 	n := newNews(t)
 	n.exec(`ALTER TABLE notifications ADD CHECK (delta < 100)`)
 	b, err := n.Begin(t.Context(), 1)
@@ -132,16 +148,14 @@ func TestAFoldThatFailsLeavesTheLikesToCommit(t *testing.T) {
 		t.Fatal(err)
 	}
 	applied.Deltas[0].Delta = 100
-	if err := b.FoldNotifications(t.Context(), applied.Deltas, time.Minute); !errors.Is(err, ledger.ErrRefused) {
-		t.Fatalf("the fold says %v", err)
-	}
-	if err := errors.Join(b.Advance(t.Context(), 5), b.Commit(t.Context())); err != nil {
+	if err := finish(b, applied.Deltas); err != nil {
 		t.Fatal(err)
 	}
-	var likes, folded int
-	err = n.pool.QueryRow(t.Context(), `SELECT (SELECT count FROM item_counts WHERE item_id = 'a'), (SELECT count(*) FROM notifications)`).Scan(&likes, &folded)
-	if err != nil || likes != 1 || folded != 0 {
-		t.Fatalf("%d likes and %d notifications: %v", likes, folded, err)
+	var likes, folded, mark int
+	err = n.pool.QueryRow(t.Context(), `SELECT (SELECT count FROM item_counts WHERE item_id = 'a'), (SELECT count(*) FROM notifications),
+		(SELECT version FROM watermarks WHERE shard = 1)`).Scan(&likes, &folded, &mark)
+	if err != nil || likes != 1 || folded != 0 || mark != 5 {
+		t.Fatalf("%d likes, %d notifications, the watermark at %d: %v", likes, folded, mark, err)
 	}
 }
 
