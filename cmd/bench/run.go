@@ -81,7 +81,7 @@ func (c runCmd) measure(ctx context.Context, out io.Writer, hall *stage.Hall, ch
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}
-			if p.Long && round > 0 {
+			if p.Long && round > 0 || p.Full && c.Quick {
 				continue
 			}
 			f, err := lab.Run(ctx, p)
@@ -119,6 +119,11 @@ func choose(only []string) (chosen []*pieces.Piece, goals []pieces.Goal) {
 			for _, name := range g.Needs() {
 				wanted[name] = true
 			}
+		}
+	}
+	for _, p := range pieces.All { // what another one needs
+		if p.After != "" && (wanted[p.Name] || slices.Contains(only, p.Name)) {
+			wanted[p.After] = true
 		}
 	}
 	for i := range pieces.All {

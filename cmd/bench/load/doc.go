@@ -4,8 +4,9 @@
 // One thread waits with epoll for all of its connections; each has one request
 // in flight. Requests are bytes made once, of which only the digits of item and
 // user change. Of an answer it reads status and length, and of a bulk answer how
-// many ops changed something. Measured against a server that answers a constant,
-// this costs less than half of what a goroutine per connection costs.
+// many ops changed something. Beside a server that answers a constant this costs
+// 11.4 µs a request, nine tenths of it the kernel's; a goroutine per connection
+// costs 13.4, wrk 13 to 17.
 //
 // Closed loop: a connection sends its next request when it has its answer.
 // Open loop: requests fall due at a fixed rate, whatever the server does; one

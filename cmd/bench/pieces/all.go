@@ -16,6 +16,23 @@ const (
 	nScript    = "script"
 	nRawHot    = "raw-redis-hot"
 	nScriptHot = "script-hot"
+
+	nBareGet    = "bare-get"
+	nGet        = "get-hot"
+	nGetOne     = "get"
+	nGet50      = "get-50"
+	nBulk       = "post-1000"
+	nBareHalf   = "bare-half"
+	nPutHalf    = "put-half"
+	nHydrate    = "put-half-hydrate"
+	nEvalIdle   = "eval-idle"
+	nPutIdle    = "put-idle"
+	nPutFull    = "put-full"
+	nMemory     = "put-1000-conns"
+	nAllocs     = "allocs"
+	nReconcile  = "reconcile"
+	nPutWorker  = "put-worker"
+	nPutChecked = "put-checked"
 )
 
 // All are the pieces, in the order in which a round runs them: what is compared
@@ -44,4 +61,23 @@ var All = []Piece{
 	{Name: nScript, What: "the like script, 256 a call, log-uniform over 1000 items", run: script(1000, load.LogUniform)},
 	{Name: nRawHot, What: "SADD and HINCRBY, 256 a pipeline, ten items", run: rawRedis(10, load.Uniform)},
 	{Name: nScriptHot, What: "the like script, 256 a call, ten items", run: script(10, load.Uniform)},
+
+	{Name: nBareGet, What: "constant answer to GET", run: bare(func(p *load.Plan) { p.Kind = load.Get })},
+	{Name: nGet, What: "GET of one hot item's count", run: reads(load.Get, 1, func(p *load.Plan) { p.Items = 1 })},
+	{Name: nGetOne, What: "GET of a count and whether the user likes it", run: reads(load.Mine, 1, asItIs)},
+	{Name: nGet50, What: "GET of 50 counts and likes in one request", run: reads(load.Many, 50, asItIs)},
+	{Name: nBulk, What: "POST of 1000 likes, everysec, no drain", run: likes("everysec", inBulk(1000))},
+
+	{Name: nBareHalf, What: "bare, open loop at half of PUT's maximum", After: nPut, run: halfBare},
+	{Name: nPutHalf, What: "PUT, open loop at half of its maximum", After: nPut, run: half(nil)},
+	{Name: nHydrate, What: "the same, while an item with 1 M likers comes back from the ledger", After: nPut, run: half(hydrate)},
+	{Name: nEvalIdle, What: "one EVALSHA after the other by go-redis, 200/s", run: idleEval},
+	{Name: nPutIdle, What: "one PUT after the other, 200/s", run: likes("everysec", idle)},
+
+	{Name: nMemory, What: "PUT over 1000 connections", run: likes("everysec", func(p *load.Plan) { p.Conns = 1000 })},
+	{Name: nPutWorker, What: "PUT with a worker, as much as is accepted", run: checked(false)},
+	{Name: nPutChecked, What: "the same, while a reconciler compares and its janitor evicts", run: checked(true)},
+	{Name: nReconcile, What: "reconcile --once, no limit of its rate", Long: true, run: reconciled},
+	{Name: nAllocs, What: "allocations of a PUT: go test -bench BenchmarkHandler/put", Long: true, Full: true, run: allocs},
+	{Name: nPutFull, What: "PUT, with 10 M likes stored (--resident-max-bytes 8 GiB)", Long: true, run: full},
 }

@@ -36,7 +36,10 @@ type Piece struct {
 	Name string
 	What string // what it does, for the reader of a table
 	Long bool   // measured in the first round only
-	run  func(context.Context, *Lab) (Figures, error)
+	Full bool   // left out of quick runs
+	// After is a piece of the same round whose rate this one needs.
+	After string
+	run   func(context.Context, *Lab) (Figures, error)
 }
 
 // Run measures a piece.
@@ -58,7 +61,7 @@ const (
 	P999      = "p999_us"
 	CPUAll    = "cpu_us"  // of all processes and the load
 	CPUOf     = "cpu_us_" // and the process' name
-	RSS       = "rss_bytes"
+	RSSMiB    = "rss_mib" // of the API, at the end of its load
 	// MainThread is the CPU time of Redis' main thread alone.
 	MainThread = "redis_main_thread_us"
 )

@@ -73,20 +73,6 @@ func (l *Lab) settled(ctx context.Context, s *stage.Stage, res load.Result) (str
 	return told + fmt.Sprintf("; ledger: %d rows", rows), err
 }
 
-// fill likes until so many likes are stored, as fast as it goes.
-func (l *Lab) fill(ctx context.Context, s *stage.Stage, api *stage.Process, likes uint64, change func(*load.Plan)) (load.Result, error) {
-	plan := l.plan(api.Addr, load.Bulk)
-	plan.Ops, plan.Conns, plan.Warm, plan.For, plan.Most = 1000, 8, 0, 10*time.Minute, likes
-	change(&plan)
-	plan.Seed++
-	d, err := s.Drive(plan)
-	if err != nil {
-		return load.Result{}, err
-	}
-	res, _, err := d.Wait(ctx)
-	return res, err
-}
-
 // drain is the worker alone: a log of likes that came one by one, moved into the
 // ledger. The time counts from the first commit that was seen.
 func drain(ctx context.Context, l *Lab) (Figures, error) {

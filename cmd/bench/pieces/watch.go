@@ -42,7 +42,7 @@ func drive(ctx context.Context, w *watcher, p load.Plan) (load.Result, Figures, 
 	f := tell(res, used)
 	f.Samples = w.all
 	if n := len(w.all); n > 0 {
-		f.Values[RSS] = float64(w.all[n-1].API)
+		f.Values[RSSMiB] = float64(w.all[n-1].API) / (1 << 20)
 	}
 	return res, f, nil
 }

@@ -16,13 +16,17 @@ func key(shard int, name string) string { return "p1:{" + strconv.Itoa(shard) + 
 
 // Stored is how many likes plusone holds in Redis: the sum of the counts, which
 // must be the sum of the sets' cardinalities.
-func (s *Stage) Stored(ctx context.Context) (likes uint64, err error) {
+func (s *Stage) Stored(ctx context.Context) (likes uint64, err error) { return s.StoredBut(ctx, "") }
+
+// StoredBut is the same without one item.
+func (s *Stage) StoredBut(ctx context.Context, not string) (likes uint64, err error) {
 	for shard := range Shards {
 		counts, err := s.Rdb.HGetAll(ctx, key(shard, "counts")).Result()
 		if err != nil {
 			return 0, err
 		}
 		sets := make(map[string]string, len(counts))
+		delete(counts, not)
 		for item, count := range counts {
 			sets[key(shard, "likers:"+item)] = count
 		}
