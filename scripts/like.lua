@@ -24,10 +24,13 @@
 -- first: the log is looked at before anything is written, an item's set is
 -- read (wrong type) and its count moved (not a number, out of memory) before
 -- the set changes. After the first write Redis refuses nothing for lack of
--- memory, so the log entry follows every change it names.
+-- memory, so the log entry follows every change it names. For the same reason
+-- the counts of items that were only liked, by people who had not, may be
+-- written together behind their sets: they were read as plain numbers.
 local counts, log = KEYS[2], KEYS[3]
 local G = #KEYS - 3
-local call, pcall, byte = redis.call, redis.pcall, string.byte
+local KEYS, ARGV = KEYS, ARGV
+local call, pcall, byte, find, concat = redis.call, redis.pcall, string.byte, string.find, table.concat
 
 if call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return {'closed'} end
 if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
@@ -37,8 +40,10 @@ if ARGV[3] ~= '0' then
 end
 
 local marks = call('HMGET', counts, unpack(ARGV, 4, 3 + G))
-local outcomes, reply, entry = {}, {'', ''}, {}
-local at = 3 + 2 * G -- ops before this item end here in ARGV
+local outcomes, reply = {}, {'', ''}
+local entry, e = {}, 0 -- pieces of the log entry, joined once; how many these are
+local liked, l = {}, 0 -- items and their new counts, by turns; how many values these are
+local at = 3 + 2 * G   -- ops before this item end here in ARGV
 
 local nobody = {}
 
@@ -60,13 +65,52 @@ local function unknowns(likers, was, n)
   return unknown
 end
 
--- Apply the n ops whose users follow ARGV[at]; returns their outcomes and what
--- the log shall say of them, or nil and the reason.
+-- Say to the log that these users of an item changed: a line of its entry.
+local function say(item, sign, users)
+  entry[e + 1], entry[e + 2], entry[e + 3], entry[e + 4], e = '\n', item, sign, users, e + 4
+end
+
+-- Of the n users who follow ARGV[at], some of whom come twice: the outcomes of
+-- their likes when nobody liked the item before, and the users, once.
+local function once(n)
+  local seen, out, users = {}, {}, {}
+  for i = 1, n do
+    local user = ARGV[at + i]
+    out[i] = seen[user] and 'L' or '+'
+    if not seen[user] then users[#users + 1] = user end
+    seen[user] = true
+  end
+  return concat(out), concat(users, ' +')
+end
+
+-- The common case: n likes of a wholly resident item by users who do not like it
+-- yet. Returns as apply does.
+local function like(item, likers, mark, n)
+  local added = pcall('SADD', likers, unpack(ARGV, at + 1, at + n))
+  if type(added) == 'table' then return nil, added.err end
+  liked[l + 1], liked[l + 2], l = item, string.format('%.0f', mark + added), l + 2
+  if added == n then
+    say(item, ' +', n == 1 and ARGV[at + 1] or concat(ARGV, ' +', at + 1, at + n))
+    return n == 1 and '+' or string.rep('+', n)
+  end
+  local out, users = once(n)
+  say(item, ' +', users)
+  return out
+end
+
+-- Apply the n ops whose users follow ARGV[at] and say to the log what changed;
+-- returns their outcomes, or nil and the reason.
 local function apply(item, likers, mark, wants, n)
   if #mark > 15 or not tonumber(mark) then return nil, 'the stored count is no count' end
   local was = pcall('SMISMEMBER', likers, '%', unpack(ARGV, at + 1, at + n))
   if was.err then return nil, was.err end
   local partly = was[1] == 1
+  if not partly and (wants == '1' or not find(wants, '[^1]')) then
+    local there = 0
+    for i = 2, n + 1 do there = there + was[i] end
+    if there == n then return string.rep('L', n) end
+    if there == 0 and (mark == '0' or find(mark, '^[1-9]%d*$')) then return like(item, likers, mark, n) end
+  end
   local unknown = partly and unknowns(likers, was, n) or nobody
 
   local out, before, now, order = {}, {}, {}, {}
@@ -87,13 +131,13 @@ local function apply(item, likers, mark, wants, n)
       now[user] = to
     end
   end
-  if #order == 0 then return out, '' end
+  if #order == 0 then return concat(out) end
 
-  local adds, removes, line = {}, {}, {item}
+  local adds, removes, words = {}, {}, {}
   local moved = 0
   for i, user in ipairs(order) do
     local to = now[user]
-    line[i + 1] = (to == 1 and '+' or '-') .. user
+    words[2 * i - 1], words[2 * i] = to == 1 and ' +' or ' -', user
     if to ~= before[user] then
       local list, other = adds, removes
       if to == 0 then list, other = removes, adds end
@@ -112,7 +156,8 @@ local function apply(item, likers, mark, wants, n)
     if type(done) == 'table' then return nil, done.err end
   end
   if #removes > 0 then call('SREM', likers, unpack(removes)) end
-  return out, table.concat(line, ' ')
+  say(item, '', concat(words))
+  return concat(out)
 end
 
 for g = 1, G do
@@ -121,20 +166,17 @@ for g = 1, G do
   if not mark then
     outcomes[g], reply[2 + g] = string.rep('c', n), '0'
   else
-    local out, said = apply(ARGV[3 + g], KEYS[3 + g], mark, wants, n)
-    if out then
-      outcomes[g], reply[2 + g] = table.concat(out), mark
-      if said ~= '' then entry[#entry + 1] = said end
-    else
-      outcomes[g], reply[2 + g] = string.rep('e', n), said
-    end
+    local out, reason = apply(ARGV[3 + g], KEYS[3 + g], mark, wants, n)
+    outcomes[g], reply[2 + g] = out or string.rep('e', n), reason or mark
   end
   at = at + n
 end
-reply[2] = table.concat(outcomes)
+reply[2] = concat(outcomes)
 
-if #entry > 0 then
-  local id = call('XADD', log, '*', 'd', table.concat(entry, '\n'))
+if l > 0 then call('HSET', counts, unpack(liked, 1, l)) end
+
+if e > 0 then
+  local id = call('XADD', log, '*', 'd', concat(entry, '', 2))
   reply[1] = id
   -- A clock that stands still makes the sequence number grow; a version holds
   -- 20 bits of it. Step to the next millisecond long before they are used up.

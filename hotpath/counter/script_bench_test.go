@@ -1,0 +1,115 @@
+package counter
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strconv"
+	"testing"
+
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+	"plusone/scripts/dev/private"
+	"plusone/scripts/dev/private/privatetest"
+)
+
+// roundLikes is how many likes one round of a benchmark brings.
+const roundLikes = 1 << 14
+
+// BenchmarkLikeScript compares the CPU time that Redis' main thread spends on a new
+// like, by the script and by a pipeline of SADD and HINCRBY that is neither atomic
+// nor logged: the same likes, by turns, append-only file everysec. What others do on
+// the machine hardly changes ×raw.
+func BenchmarkLikeScript(b *testing.B) {
+	items := map[string]func() int{
+		"log-uniform-1000": func() int { return int(math.Exp(rand.Float64() * math.Log(1000))) },
+		"uniform-1000":     func() int { return rand.IntN(1000) },
+		"ten-hot":          func() int { return rand.IntN(10) },
+		"single":           func() int { return 0 },
+	}
+	for _, spread := range sorted([]string{"log-uniform-1000", "uniform-1000", "ten-hot", "single"}) {
+		for _, size := range []int{1, 16, 64, 256, maxScript} {
+			b.Run(fmt.Sprintf("%s/%d", spread, size), func(b *testing.B) {
+				s := newScale(b)
+				for b.Loop() {
+					s.round(size, items[spread])
+				}
+				likes := float64(b.N * roundLikes)
+				b.ReportMetric(s.raw/likes*1e9, "raw-ns/like")
+				b.ReportMetric(s.script/likes*1e9, "script-ns/like")
+				b.ReportMetric(s.script/s.raw, "×raw")
+				b.ReportMetric(0, "ns/op")
+			})
+		}
+	}
+}
+
+// scale weighs the two ways against each other; each has a shard of its own.
+type scale struct {
+	b           *testing.B
+	rdb         *redis.Client
+	users       int
+	raw, script float64 // seconds of CPU
+}
+
+func newScale(b *testing.B) *scale {
+	r, err := private.StartRedis(b.Context(), private.RedisOptions{Dir: privatetest.Directory(b), AppendFsync: "everysec"})
+	if err != nil {
+		b.Skip(err)
+	}
+	b.Cleanup(r.Kill)
+	opt, err := redis.ParseURL(r.URL())
+	ok(b, err)
+	s := &scale{b: b, rdb: redis.NewClient(opt)}
+	b.Cleanup(func() { _ = s.rdb.Close() })
+	ok(b, s.rdb.ScriptLoad(b.Context(), likeScript.text).Err())
+	k := keysOf(0)
+	ok(b, s.rdb.HSet(b.Context(), k.meta, "shards", 2).Err())
+	for i := range 1000 {
+		ok(b, s.rdb.HSet(b.Context(), k.counts, nameOf(i), 0).Err())
+	}
+	return s
+}
+
+func nameOf(i int) string { return "item-" + strconv.Itoa(i) }
+
+// round sends the same new likes both ways, size of them at once.
+func (s *scale) round(size int, item func() int) {
+	ctx := s.b.Context()
+	mine, other := keysOf(0), keysOf(1)
+	script, raw := s.rdb.Pipeline(), s.rdb.Pipeline()
+	for left := roundLikes; left > 0; left -= size {
+		call := newBatch(0, &mine)
+		for range min(size, left) {
+			s.users++
+			op := like.Op{Item: nameOf(item()), User: "u" + strconv.Itoa(1_000_000+s.users), Want: like.Liked}
+			call.add(&slot{op: op})
+			raw.SAdd(ctx, other.likers+op.Item, op.User)
+			raw.HIncrBy(ctx, other.counts, op.Item, 1)
+		}
+		script.EvalSha(ctx, likeScript.sha, call.keys, call.args(Options{Shards: 2, MaxPending: 1 << 20}, 0)...)
+	}
+	s.raw += s.spent(raw)
+	s.script += s.spent(script)
+	ok(s.b, s.rdb.XTrimMaxLen(ctx, mine.log, 0).Err())
+}
+
+// spent runs a pipeline and tells the CPU time that it took Redis' main thread.
+func (s *scale) spent(pipe redis.Pipeliner) float64 {
+	before := s.cpu()
+	_, err := pipe.Exec(s.b.Context())
+	ok(s.b, err)
+	return s.cpu() - before
+}
+
+func (s *scale) cpu() (sum float64) {
+	info, err := s.rdb.Info(s.b.Context(), "cpu").Result()
+	ok(s.b, err)
+	for _, name := range []string{"used_cpu_user_main_thread", "used_cpu_sys_main_thread"} {
+		seconds, err := strconv.ParseFloat(fieldText(info, name), 64)
+		ok(s.b, err)
+		sum += seconds
+	}
+	return sum
+}
