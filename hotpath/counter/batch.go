@@ -50,12 +50,13 @@ func (b *batch) add(s *slot) {
 const letters = "01~"
 
 // args are the script's arguments; it must not be applied after before, which is
-// in ms of Redis' clock, 0 for any time.
+// in ms of Redis' clock, 0 for any time. Strings are pointed to: one in an
+// interface would be an allocation of its own.
 func (b *batch) args(opt Options, before int64) []any {
 	args := make([]any, 0, 3+2*len(b.groups)+b.ops)
 	args = append(args, opt.Shards, opt.MaxPending, before)
 	for i := range b.groups {
-		args = append(args, b.groups[i].item)
+		args = append(args, &b.groups[i].item)
 	}
 	for i := range b.groups {
 		wants := make([]byte, len(b.groups[i].slots))
@@ -66,7 +67,7 @@ func (b *batch) args(opt Options, before int64) []any {
 	}
 	for i := range b.groups {
 		for _, s := range b.groups[i].slots {
-			args = append(args, s.op.User)
+			args = append(args, &s.op.User)
 		}
 	}
 	return args

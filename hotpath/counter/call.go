@@ -19,6 +19,9 @@ type call struct {
 	left     atomic.Int32 // slots that are not settled
 	done     chan struct{}
 
+	one      [1]slot // what slots and waiting are of a call with one op
+	waiting1 [1]*slot
+
 	// A caller that leaves says so, then looks whether anything is out;
 	// the lane counts a slot as out, then looks whether the caller has left. So
 	// either the caller knows that something may be applied, or nothing will be.
@@ -64,12 +67,15 @@ func (c *Counter) newCall(ctx context.Context, ops []like.Op) *call {
 	if !ok {
 		deadline = time.Now().Add(c.opt.LoadTime)
 	}
-	call := &call{
-		counter: c, slots: make([]slot, len(ops)), waiting: make([]*slot, 0, len(ops)),
-		deadline: deadline, done: make(chan struct{}),
-	}
+	call := &call{counter: c, deadline: deadline, done: make(chan struct{})}
 	call.left.Store(int32(len(ops)))
-	last := map[Pair]*slot{}
+	var last map[Pair]*slot
+	if len(ops) == 1 {
+		call.slots, call.waiting = call.one[:], call.waiting1[:0]
+	} else {
+		call.slots, call.waiting = make([]slot, len(ops)), make([]*slot, 0, len(ops))
+		last = make(map[Pair]*slot, len(ops))
+	}
 	for i, op := range ops {
 		s := &call.slots[i]
 		*s = slot{op: op, shard: ShardOf(op.Item, c.opt.Shards), call: call}
