@@ -3,7 +3,8 @@ package report
 import (
 	"fmt"
 	"math"
-	"strings"
+
+	plots "plusone/cmd/internal/plot"
 )
 
 // The plot's size in units of its viewBox. Panels lie below each other, with
@@ -145,10 +146,10 @@ func (r *Run) panel(title string, lines []series, top float64, x func(float64) f
 			}
 		}
 	}
-	most = roundUp(most)
+	most = plots.RoundUp(most)
 	p.Most = fmt.Sprintf("%.0f", most)
 	for i, l := range lines {
-		p.Lines = append(p.Lines, line{l.name, l.class, points(folded[i], func(j int, v float64) (float64, float64) {
+		p.Lines = append(p.Lines, line{l.name, l.class, plots.Path(folded[i], func(j int, v float64) (float64, float64) {
 			return x((float64(j) + 0.5) * float64(each) * Step.Seconds()), p.Bottom - v/most*panelHeight
 		})})
 	}
@@ -170,31 +171,4 @@ func (r *Run) folded(s series) (values []float64, each int) {
 		}
 	}
 	return values, each
-}
-
-// points writes a path: a hole begins a new stroke.
-func points(values []float64, at func(int, float64) (x, y float64)) string {
-	var b strings.Builder
-	pen := "M"
-	for i, v := range values {
-		if math.IsNaN(v) {
-			pen = "M"
-			continue
-		}
-		x, y := at(i, v)
-		fmt.Fprintf(&b, "%s%.1f %.1f", pen, x, y)
-		pen = "L"
-	}
-	return b.String()
-}
-
-// roundUp is the next of 1, 2, 5, 10, 20, …
-func roundUp(v float64) float64 {
-	base := math.Pow(10, math.Floor(math.Log10(v)))
-	for _, m := range []float64{1, 1.5, 2, 3, 5, 7.5} {
-		if v <= m*base {
-			return m * base
-		}
-	}
-	return 10 * base
 }
