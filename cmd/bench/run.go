@@ -97,7 +97,7 @@ func (c runCmd) measure(ctx context.Context, out io.Writer, hall *stage.Hall, ch
 	r.Took = time.Since(r.Started).Seconds()
 	r.Judge(goals)
 	_, _ = fmt.Fprintln(out)
-	err := errors.Join(r.WriteTable(out), r.WriteJSON(filepath.Join(c.Out, "report.json")))
+	err := errors.Join(r.WriteTable(out), r.WriteJSON(filepath.Join(c.Out, "report.json")), r.WritePage(filepath.Join(c.Out, "report.html")))
 	switch {
 	case err != nil:
 		return err

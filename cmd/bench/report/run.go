@@ -20,6 +20,7 @@ type Run struct {
 	Took     float64         `json:"seconds"`
 	Pieces   []Piece         `json:"pieces"`
 	Goals    []Goal          `json:"goals"`
+	Scaling  []Curve         `json:"scaling,omitempty"`
 }
 
 // Piece is one piece with the figures of its rounds.
@@ -81,6 +82,17 @@ func (p *Piece) Median(figure string) float64 {
 		}
 	}
 	return spread(all).Median
+}
+
+// Millis is such a median of microseconds, in milliseconds.
+func (p *Piece) Millis(figure string) float64 { return p.Median(figure) / 1000 }
+
+// Counted tells how the last round was checked.
+func (p *Piece) Counted() string {
+	if len(p.Rounds) == 0 {
+		return ""
+	}
+	return p.Rounds[len(p.Rounds)-1].Counted
 }
 
 // Wrong reports whether a count was wrong.

@@ -27,6 +27,11 @@ func (r *Run) WriteTable(out io.Writer) error {
 	if err := w.Flush(); err != nil { // also what the lines above could not write
 		return err
 	}
+	for _, c := range r.Scaling {
+		if _, err := fmt.Fprintln(out, c.tell()); err != nil {
+			return err
+		}
+	}
 	_, err := fmt.Fprintf(out, "\n%s\n", r.About())
 	return err
 }
@@ -35,9 +40,8 @@ func (p *Piece) cells() []string {
 	if p.Error != "" {
 		return []string{p.Name, p.Error}
 	}
-	ms := func(figure string) string { return Number(p.Median(figure) / 1000) }
 	return []string{
-		p.Name, Number(p.Median(pieces.PerSecond)), ms(pieces.P50), ms(pieces.P99), Number(p.Median(pieces.CPUAll)),
+		p.Name, Number(p.Median(pieces.PerSecond)), Number(p.Millis(pieces.P50)), Number(p.Millis(pieces.P99)), Number(p.Median(pieces.CPUAll)),
 		p.split(),
 	}
 }
@@ -95,8 +99,9 @@ func (g *Goal) Verdict() string {
 func (r *Run) About() string {
 	return fmt.Sprintf(`%d rounds of %g s a piece, %d connections, log-uniform over %d items, users distinct; medians, ratios within a round.
 plusone api and worker run at their defaults: identity by X-User-ID, metrics and receipts on, rate limits off (their default).
-Postgres for all: %s; Redis: appendonly yes. By CPU: the ratio of the CPU time of all processes per op, which
-hardly depends on who else uses the machine. %s, commit %s.`,
+Postgres for all: %s; Redis: appendonly yes.
+By CPU: the ratio of the CPU time of all processes per op, which hardly depends on who else uses the machine.
+%s, commit %s.`,
 		r.Rounds, r.Settings.Seconds, r.Settings.Conns, r.Settings.Items, strings.Join(pieces.PostgresSettings(), ", "), r.Machine, r.Commit)
 }
 
