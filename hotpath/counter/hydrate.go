@@ -3,6 +3,8 @@ package counter
 import (
 	"context"
 	"fmt"
+	"iter"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -10,6 +12,7 @@ import (
 const (
 	groupLikers = 20_000 // likers that are loaded together; one item may have more
 	loadPage    = 1_000  // likers that one SADD carries
+	loanMost    = 128    // items that one call leases or installs: bounds how long Redis is busy with it
 )
 
 // loan is the right to load one item, and what came of it.
@@ -50,7 +53,7 @@ func (w *warmer) load(ctx context.Context, errands []errand) {
 		waiting[e.item] = append(waiting[e.item], e)
 	}
 	var won []*loan
-	for shard, items := range byShard {
+	for shard, items := range chunks(byShard) {
 		loans, states, err := w.lease(ctx, shard, items)
 		if err != nil {
 			err = fmt.Errorf("lease cold items: %w", err)
@@ -148,6 +151,19 @@ func (w *warmer) putOff(ctx context.Context, loans []*loan) {
 	w.finish(ctx, loans, nil)
 }
 
+// chunks are the parts of what each shard has, at most loanMost long.
+func chunks[T any](byShard map[int][]T) iter.Seq2[int, []T] {
+	return func(yield func(int, []T) bool) {
+		for shard, all := range byShard {
+			for part := range slices.Chunk(all, loanMost) {
+				if !yield(shard, part) {
+					return
+				}
+			}
+		}
+	}
+}
+
 // groupOf is how many of the loans, at least one, make a group.
 func groupOf(loans []*loan) int {
 	n, likers := 1, loans[0].size
@@ -220,7 +236,7 @@ func (w *warmer) finish(ctx context.Context, loans []*loan, err error) {
 		}
 		byShard[l.shard] = append(byShard[l.shard], l)
 	}
-	for shard, here := range byShard {
+	for shard, here := range chunks(byShard) {
 		states, failed := w.install(ctx, shard, here)
 		for i, l := range here {
 			switch {
