@@ -17,6 +17,7 @@ import (
 
 	"plusone/cmd/bench/baseline"
 	"plusone/cmd/bench/load"
+	"plusone/cmd/bench/pieces"
 )
 
 // The exit codes.
@@ -64,12 +65,12 @@ func run(args []string, out, errOut io.Writer) int {
 			err = command.Run()
 		}
 	}
-	switch {
-	case errors.Is(err, errWrong):
-		return exitWrong
-	case err != nil:
-		_, _ = fmt.Fprintln(errOut, "bench:", err)
-		return exitFailed
+	if err == nil {
+		return exitOK
 	}
-	return exitOK
+	_, _ = fmt.Fprintln(errOut, "bench:", err)
+	if errors.Is(err, pieces.ErrWrong) {
+		return exitWrong
+	}
+	return exitFailed
 }

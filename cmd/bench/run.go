@@ -18,9 +18,6 @@ import (
 	"plusone/cmd/bench/stage"
 )
 
-// errWrong: a count was wrong. The table has said which.
-var errWrong = errors.New("what is stored is not what was acknowledged")
-
 type runCmd struct {
 	Plusone string   `help:"The program to measure." default:"bin/plusone" type:"path" placeholder:"FILE"`
 	Quick   bool     `help:"One short round of everything, within a minute: whether it works, not how fast."`
@@ -30,6 +27,7 @@ type runCmd struct {
 	Conns   int      `help:"Connections of the load." default:"256"`
 	Items   int      `help:"Items that likes are spread over." default:"1000"`
 	Out     string   `help:"Directory for report.json and report.html (default .plusone/bench/<time>)." type:"path" placeholder:"DIR"`
+	Scaling bool     `help:"Measure what a like costs as work grows, instead."`
 	List    bool     `help:"Name the goals and pieces, and end."`
 }
 
@@ -72,10 +70,35 @@ func (c runCmd) settings() pieces.Settings {
 	return s
 }
 
-// measure runs the pieces in rotation and tells what came of them.
+// measure runs what was asked for and tells what came of it.
 func (c runCmd) measure(ctx context.Context, out io.Writer, hall *stage.Hall, chosen []*pieces.Piece, goals []pieces.Goal) error {
 	lab := pieces.NewLab(hall, c.settings())
 	r := &report.Run{Started: time.Now().UTC(), Machine: machine(), Commit: commit(), Settings: lab.Settings, Rounds: c.Rounds}
+	if c.Scaling {
+		err := lab.Scaling(ctx, func(curve pieces.Curve) {
+			r.Scaling = append(r.Scaling, curve)
+			_, _ = fmt.Fprintln(out, time.Now().UTC().Format("15:04:05"), report.Tell(curve))
+		})
+		return errors.Join(err, c.write(out, r))
+	}
+	if err := c.rounds(ctx, out, lab, chosen, r); err != nil {
+		return err
+	}
+	r.Judge(goals)
+	err := c.write(out, r)
+	switch {
+	case err != nil:
+		return err
+	case r.Wrong():
+		return fmt.Errorf("%w: what is stored is not what was acknowledged", pieces.ErrWrong)
+	case r.Failed():
+		return errors.New("not everything could be measured")
+	}
+	return nil
+}
+
+// rounds measures each piece so many times, in rotation.
+func (c runCmd) rounds(ctx context.Context, out io.Writer, lab *pieces.Lab, chosen []*pieces.Piece, r *report.Run) error {
 	for round := range c.Rounds {
 		for _, p := range chosen {
 			if ctx.Err() != nil {
@@ -94,19 +117,14 @@ func (c runCmd) measure(ctx context.Context, out io.Writer, hall *stage.Hall, ch
 				report.Number(f.Values[pieces.PerSecond]), told)
 		}
 	}
-	r.Took = time.Since(r.Started).Seconds()
-	r.Judge(goals)
-	_, _ = fmt.Fprintln(out)
-	err := errors.Join(r.WriteTable(out), r.WriteJSON(filepath.Join(c.Out, "report.json")), r.WritePage(filepath.Join(c.Out, "report.html")))
-	switch {
-	case err != nil:
-		return err
-	case r.Wrong():
-		return errWrong
-	case r.Failed():
-		return errors.New("not everything could be measured")
-	}
 	return nil
+}
+
+// write tells what has been measured.
+func (c runCmd) write(out io.Writer, r *report.Run) error {
+	r.Took = time.Since(r.Started).Seconds()
+	_, _ = fmt.Fprintln(out)
+	return errors.Join(r.WriteTable(out), r.WriteJSON(filepath.Join(c.Out, "report.json")), r.WritePage(filepath.Join(c.Out, "report.html")))
 }
 
 // choose is the pieces that were asked for, in order, and the goals that they

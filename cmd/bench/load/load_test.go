@@ -72,6 +72,26 @@ func TestEveryRequestOfALoadIsAnotherPairAndIsCounted(t *testing.T) {
 	}
 }
 
+func TestUsersAndItemsAreWrittenAsTheyAreCalled(t *testing.T) {
+	for _, uuids := range []bool{false, true} {
+		p := Plan{Kind: Put, Ops: 1, Threads: 1, Items: 3, Spread: Uniform, UUIDs: uuids, FirstUser: 41}
+		d, tmpl := newDraw(p, 0), newTemplate(p)
+		seen := map[string]bool{}
+		for n := range uint64(50) {
+			tmpl.fill(tmpl.bytes, d)
+			text := string(tmpl.bytes)
+			if !strings.Contains(text, "X-User-ID: "+User(41+n, uuids)+"\r\n") {
+				t.Fatalf("user %d is not in %q", 41+n, text)
+			}
+			item, _, _ := strings.Cut(strings.TrimPrefix(text, "PUT /v1/items/"), "/")
+			seen[item] = true
+		}
+		if len(seen) != 3 || !seen[Item(0)] || !seen[Item(2)] {
+			t.Errorf("items %v", seen)
+		}
+	}
+}
+
 func TestWhatIsRefusedOrUnknownIsNotAcknowledged(t *testing.T) {
 	addr, pairs := counted(t, func(ctx *fasthttp.RequestCtx, n int64) {
 		switch n % 3 {

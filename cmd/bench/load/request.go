@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 )
 
@@ -15,6 +16,9 @@ const (
 	itemDigits = 7
 	userDigits = 12
 	uuidLen    = 36
+
+	// firstNumber has all its digits, so that users are numbers to Redis, too.
+	firstNumber = 100_000_000_000
 )
 
 // Item is the id of item n.
@@ -27,7 +31,7 @@ func User(n uint64, uuid bool) string {
 		putUUID(b, n)
 		return string(b)
 	}
-	return fmt.Sprintf("%0*d", userDigits, n)
+	return strconv.FormatUint(firstNumber+n, 10)
 }
 
 // template is a request with gaps for ids.
@@ -89,7 +93,7 @@ func (t *template) fill(b []byte, d *draw) {
 		if d.uuids {
 			putUUID(b[at:], d.user)
 		} else {
-			putDigits(b[at:at+userDigits], d.user)
+			putDigits(b[at:at+userDigits], firstNumber+d.user)
 		}
 		d.user += d.stride
 	}

@@ -62,7 +62,7 @@ func checked(watched bool) func(context.Context, *Lab) (Figures, error) {
 			}
 			// Items that are left alone from now on are what a janitor evicts.
 			idle := l.Most / 500
-			before, err := l.fill(ctx, s, api, 4*idle, func(p *load.Plan) { p.Items, p.Spread, p.FirstUser = int(idle), load.Uniform, 1e11 })
+			before, err := l.fill(ctx, s, api, 4*idle, func(p *load.Plan) { p.Items, p.Spread, p.FirstUser = int(idle), load.Uniform, 1e10 })
 			if err != nil {
 				return f, err
 			}

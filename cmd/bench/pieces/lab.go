@@ -84,11 +84,15 @@ type Sample struct {
 	Redis     int64   `json:"redis_bytes,omitempty"`
 }
 
+// warmUp is the least time before what is measured: items are cold when a stage is
+// empty.
+const warmUp = 300 * time.Millisecond
+
 // plan is the load that looks for a maximum: closed loop.
 func (l *Lab) plan(addr string, kind load.Kind) load.Plan {
 	return load.Plan{
 		Addr: addr, Kind: kind, Ops: 1, Conns: l.Conns, Threads: 1,
-		Warm: l.time() / 4, For: l.time(), Items: l.Items, Spread: load.LogUniform,
+		Warm: warmUp + l.time()/4, For: l.time(), Items: l.Items, Spread: load.LogUniform,
 		FirstUser: 1e9, Key: stage.Key, Seed: l.Seed,
 	}
 }

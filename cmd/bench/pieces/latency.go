@@ -82,7 +82,7 @@ const (
 
 	manyLikersSQL = `
 WITH rows AS (
-	INSERT INTO likes (item_id, user_id, liked, version) SELECT $1, lpad(n::text, 12, '0'), true, n FROM generate_series(1, $2::bigint) n
+	INSERT INTO likes (item_id, user_id, liked, version) SELECT $1, (100000000000 + n)::text, true, n FROM generate_series(1, $2::bigint) n
 )
 INSERT INTO item_counts (item_id, bucket, count) VALUES ($1, 0, $2)`
 )

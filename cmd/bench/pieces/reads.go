@@ -55,7 +55,7 @@ func (l *Lab) fill(ctx context.Context, s *stage.Stage, api *stage.Process, like
 // full is the load of put on a store that holds many likes.
 func full(ctx context.Context, l *Lab) (Figures, error) {
 	return l.onAPI(ctx, "everysec", []string{"--resident-max-bytes", "8589934592"}, func(s *stage.Stage, api *stage.Process) (f Figures, err error) {
-		before, err := l.fill(ctx, s, api, l.Most, func(p *load.Plan) { p.FirstUser = 1e11 })
+		before, err := l.fill(ctx, s, api, l.Most, func(p *load.Plan) { p.FirstUser = 1e10 })
 		if err != nil {
 			return f, err
 		}

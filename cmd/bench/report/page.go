@@ -38,7 +38,7 @@ func (r *Run) plots() []template.HTML {
 		}
 	}
 	for _, c := range r.Scaling {
-		all = append(all, c.chart())
+		all = append(all, chart(c))
 	}
 	return all
 }

@@ -20,7 +20,7 @@ type Run struct {
 	Took     float64         `json:"seconds"`
 	Pieces   []Piece         `json:"pieces"`
 	Goals    []Goal          `json:"goals"`
-	Scaling  []Curve         `json:"scaling,omitempty"`
+	Scaling  []pieces.Curve  `json:"scaling,omitempty"`
 }
 
 // Piece is one piece with the figures of its rounds.

@@ -25,7 +25,7 @@ func figures(perSecond, cpu float64) pieces.Figures {
 // aRun has three rounds of two pieces; in the second one somebody else used the
 // machine.
 func aRun(failure error) *Run {
-	r := &Run{Scaling: []Curve{{Name: "bytes", Over: "likes", Points: []Point{{10, 60}, {1000, 50}}}}}
+	r := &Run{Scaling: []pieces.Curve{{Name: "bytes", Over: "likes", Points: []pieces.Point{{X: 10, Y: 60}, {X: 1000, Y: 50}}}}}
 	base, of := &pieces.Piece{Name: "bare"}, &pieces.Piece{Name: "put"}
 	for _, f := range [][2]float64{{1000, 600}, {100, 70}, {1200, 600}} {
 		r.Add(base, figures(f[0], 10), nil)

@@ -5,23 +5,12 @@ import (
 	"html/template"
 	"strings"
 
+	"plusone/cmd/bench/pieces"
 	"plusone/cmd/internal/plot"
 )
 
-// Curve is how a figure changes as work grows.
-type Curve struct {
-	Name   string  `json:"name"`   // of the figure, with its unit
-	Over   string  `json:"over"`   // what grows
-	Points []Point `json:"points"` // in the order of X
-}
-
-// Point is one measurement of a curve.
-type Point struct {
-	X float64 `json:"x"`
-	Y float64 `json:"y"`
-}
-
-func (c Curve) chart() template.HTML {
+// chart draws a curve.
+func chart(c pieces.Curve) template.HTML {
 	line := plot.Line{Name: c.Name}
 	for _, p := range c.Points {
 		line.X, line.Y = append(line.X, p.X), append(line.Y, p.Y)
@@ -31,8 +20,8 @@ func (c Curve) chart() template.HTML {
 	}.SVG()
 }
 
-// tell is the curve as a line of text.
-func (c Curve) tell() string {
+// Tell is a curve as a line of text.
+func Tell(c pieces.Curve) string {
 	var b strings.Builder
 	for _, p := range c.Points {
 		fmt.Fprintf(&b, "  %s: %s", plot.Short(p.X), Number(p.Y))

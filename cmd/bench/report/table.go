@@ -15,12 +15,16 @@ import (
 func (r *Run) WriteTable(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	line := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
-	line("piece", "per second", "p50 ms", "p99 ms", "CPU µs/op", "of these")
+	if len(r.Pieces) > 0 {
+		line("piece", "per second", "p50 ms", "p99 ms", "CPU µs/op", "of these")
+	}
 	for i := range r.Pieces {
 		line(r.Pieces[i].cells()...)
 	}
-	line()
-	line("goal", "figure", "ratio", "min–max", "by CPU", "reach", "stretch", "met")
+	if len(r.Goals) > 0 {
+		line()
+		line("goal", "figure", "ratio", "min–max", "by CPU", "reach", "stretch", "met")
+	}
 	for _, g := range r.Goals {
 		line(g.Cells()...)
 	}
@@ -28,7 +32,7 @@ func (r *Run) WriteTable(out io.Writer) error {
 		return err
 	}
 	for _, c := range r.Scaling {
-		if _, err := fmt.Fprintln(out, c.tell()); err != nil {
+		if _, err := fmt.Fprintln(out, Tell(c)); err != nil {
 			return err
 		}
 	}
