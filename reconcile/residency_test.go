@@ -2,20 +2,15 @@ package reconcile
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"golang.org/x/sys/unix"
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
@@ -50,9 +45,7 @@ func TestALedgerLargerThanRedisIsAnsweredRightlyAndMemoryStaysBelowItsBound(t *t
 		w = world{items: 200_000, per: 20, giant: 1_000_000, bound: 64 << 20, clients: 8, lasts: 3 * time.Minute, strict: true}
 	}
 	r := newRigOf(t, counter.Options{Shards: shards, MemoryMax: w.bound, ResidentSetMax: 5_000, LoadTime: 20 * time.Second})
-	r.first()
-	ok(t, r.rdb.ConfigSet(t.Context(), "slowlog-log-slower-than", "10000").Err())
-	ok(t, r.rdb.ConfigSet(t.Context(), "slowlog-max-len", "1000").Err())
+	slow := r.watchSlow()
 	r.fill(w)
 	r.draining()
 	j := NewJanitor(r.log, JanitorOptions{Bound: w.bound, SetMax: 5_000, Every: 50 * time.Millisecond})
@@ -62,6 +55,7 @@ func TestALedgerLargerThanRedisIsAnsweredRightlyAndMemoryStaysBelowItsBound(t *t
 	parts.Go(func() { _ = r.reconciler(Options{Every: time.Second, Full: 20 * time.Second}).Run(ctx) })
 	var most atomic.Int64
 	parts.Go(func() { r.sample(ctx, &most) })
+	parts.Go(func() { slow.run(ctx) })
 
 	// A busy machine takes longer until Redis is full.
 	until, atLast := time.Now().Add(w.lasts), time.Now().Add(w.lasts+time.Minute)
@@ -90,7 +84,7 @@ func TestALedgerLargerThanRedisIsAnsweredRightlyAndMemoryStaysBelowItsBound(t *t
 	if most.Load() > w.bound {
 		t.Errorf("Redis used %d bytes, the bound is %d", most.Load(), w.bound)
 	}
-	r.slow(w)
+	slow.judge(w.strict)
 	r.finalCounts(w, touched)
 	var repairs int
 	ok(t, r.pool.QueryRow(t.Context(), `SELECT count(*) FROM repairs`).Scan(&repairs))
@@ -123,26 +117,6 @@ func (r *rig) fill(w world) {
 	ok(r.t, err)
 }
 
-// first lets Redis go before everybody else on this machine, and on its last
-// processor alone, where that is allowed: its slow log counts the time that it
-// waits for a processor, too. To keep the others away from there, start the test by
-// `taskset -c 0`.
-func (r *rig) first() {
-	info, err := r.rdb.Info(r.t.Context(), "server").Result()
-	ok(r.t, err)
-	_, rest, _ := strings.Cut(info, "process_id:")
-	text, _, _ := strings.Cut(rest, "\r")
-	pid, err := strconv.Atoi(text)
-	ok(r.t, err)
-	processors, err := filepath.Glob("/sys/devices/system/cpu/cpu[0-9]*") // NumCPU tells only of those that are ours
-	ok(r.t, err)
-	var last unix.CPUSet
-	last.Set(len(processors) - 1)
-	if err := errors.Join(unix.SchedSetaffinity(pid, &last), unix.Setpriority(unix.PRIO_PROCESS, pid, -20)); err != nil {
-		r.t.Logf("Redis shares the processors with others, so its slow log may tell of their work: %v", err)
-	}
-}
-
 // sample looks at the memory all the time.
 func (r *rig) sample(ctx context.Context, most *atomic.Int64) {
 	for ctx.Err() == nil {
@@ -153,19 +127,6 @@ func (r *rig) sample(ctx context.Context, most *atomic.Int64) {
 		case <-ctx.Done():
 		case <-time.After(20 * time.Millisecond):
 		}
-	}
-}
-
-// slow reports what Redis was busy with for more than 10 ms.
-func (r *rig) slow(w world) {
-	r.t.Helper()
-	found, err := r.rdb.SlowLogGet(r.t.Context(), 100).Result()
-	ok(r.t, err)
-	for _, s := range found {
-		r.t.Logf("took %v: %.300s", s.Duration, strings.Join(s.Args, " "))
-	}
-	if w.strict && len(found) > 0 {
-		r.t.Errorf("%d calls took more than 10 ms", len(found))
 	}
 }
 
