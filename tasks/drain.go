@@ -165,7 +165,9 @@ func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
 func (b *batch) begin(ctx context.Context) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, beginTime)
 	defer cancel()
-	b.Batch, err = b.ledger.Begin(ctx, b.shard)
+	if b.Batch, err = b.ledger.Begin(ctx, b.shard); err == nil {
+		b.Fold(b.window)
+	}
 	return err
 }
 
@@ -178,7 +180,7 @@ func (b *batch) move(ctx context.Context, upTo like.Version) error {
 	if err := b.keepUnreadable(ctx); err != nil {
 		return err
 	}
-	if err := b.Finish(ctx, upTo, b.deltas, b.window); err != nil {
+	if err := b.Finish(ctx, upTo); err != nil {
 		return err
 	}
 	b.metrics.moved(len(rows), b.applied, b.letters)

@@ -34,7 +34,7 @@ func TestAnItemsChangesInOneWindowAreToldOnceAndSigned(t *testing.T) {
 			m.Data.From.IsZero() || !m.Data.To.After(m.Data.From) {
 			t.Errorf("%s", m.body)
 		}
-		if want := map[string]int64{"/a?b=c&d": 3, "other": 0}[m.Data.Item]; m.Data.Count != want {
+		if want := map[string]int64{"/a?b=c&d": 4, "other": 1}[m.Data.Item]; m.Data.Count != want {
 			t.Errorf("%s counts %d, want %d", m.Data.Item, m.Data.Count, want)
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -97,12 +96,15 @@ type stage struct {
 	rdb    *privatetest.Proxy // between the notifier's doorbell and Redis
 	redis  string
 	reg    *prometheus.Registry
+
+	likers  map[string]int // of each item, by flip
+	version like.Version   // of the last flip
 }
 
 func newStage(t *testing.T, cfg tasks.NotifyConfig) *stage {
 	t.Helper()
 	url := privatetest.Postgres(t)
-	s := &stage{t: t, redis: privatetest.Redis(t).URL(), reg: prometheus.NewRegistry(), pool: newPool(t, url)}
+	s := &stage{t: t, redis: privatetest.Redis(t).URL(), reg: prometheus.NewRegistry(), pool: newPool(t, url), likers: map[string]int{}}
 	s.ledger = ledger.New(s.pool)
 	if err := ledger.Migrate(t.Context(), s.pool); err != nil {
 		t.Fatal(err)
@@ -182,7 +184,8 @@ func (s *stage) exec(sql string, args ...any) {
 	}
 }
 
-// flip folds one change of each item.
+// flip folds one change of each item: somebody new likes it, or the last one who
+// came does no more.
 func (s *stage) flip(delta int64, items ...string) {
 	s.t.Helper()
 	b, err := s.ledger.Begin(s.t.Context(), 0)
@@ -190,12 +193,18 @@ func (s *stage) flip(delta int64, items ...string) {
 		s.t.Fatal(err)
 	}
 	defer b.Rollback(s.t.Context())
-	deltas := make([]ledger.Delta, len(items))
-	for i, item := range items {
-		deltas[i] = ledger.Delta{Item: item, Delta: delta}
+	b.Fold(500 * time.Millisecond)
+	for _, item := range items {
+		s.version++
+		last := s.likers[item]
+		s.likers[item] += int(delta)
+		user := fmt.Sprint("u", max(last, s.likers[item]))
+		r := ledger.Row{Item: item, User: user, Liked: delta > 0, Version: s.version}
+		if _, err := b.Apply(s.t.Context(), []ledger.Row{r}); err != nil {
+			s.t.Fatal(err)
+		}
 	}
-	err = errors.Join(b.FoldNotifications(s.t.Context(), deltas, 500*time.Millisecond), b.Commit(s.t.Context()))
-	if err != nil {
+	if err := b.Commit(s.t.Context()); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -204,7 +213,7 @@ func (s *stage) flip(delta int64, items ...string) {
 func (s *stage) due(receivers ...string) int64 {
 	s.t.Helper()
 	s.flip(1, "item")
-	s.exec(`UPDATE notifications SET closes_at = now() WHERE seq IS NULL`)
+	s.exec(`UPDATE item_counts SET closes_at = now() WHERE closes_at IS NOT NULL`)
 	if n, err := s.ledger.CloseNotifications(s.t.Context(), receivers, 10); err != nil || n != 1 {
 		s.t.Fatal(n, err)
 	}

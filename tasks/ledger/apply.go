@@ -54,6 +54,7 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
+	args = append(args, b.window)
 	applied, err := b.apply(ctx, args)
 	switch {
 	case err == nil:
@@ -68,7 +69,8 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 
 // applySQL upserts rows and moves item_counts. $1–$4 are the columns of the
 // rows, $5 and $6 the items among them with their buckets; all sorted, so that
-// concurrent batches lock rows in one order.
+// concurrent batches lock rows in one order. $7 is the length of a window of
+// notifications, NULL for none.
 const applySQL = `
 WITH moved AS (
 	INSERT INTO likes AS l (item_id, user_id, liked, version)
@@ -83,12 +85,17 @@ WITH moved AS (
 ), deltas AS (
 	SELECT item_id, sum(delta) AS delta FROM moved GROUP BY item_id HAVING sum(delta) <> 0
 ), counted AS (
-	INSERT INTO item_counts AS c (item_id, bucket, count)
-	SELECT d.item_id, i.bucket, d.delta
+	INSERT INTO item_counts AS c (item_id, bucket, count, opened_at, closes_at, delta)
+	SELECT d.item_id, i.bucket, d.delta, now(), now() + $7::interval, d.delta
 	  FROM deltas d
 	  JOIN unnest($5::text[], $6::smallint[]) AS i (item_id, bucket) ON i.item_id = d.item_id
 	 ORDER BY d.item_id COLLATE "C"
-	ON CONFLICT (item_id) DO UPDATE SET count = c.count + EXCLUDED.count
+	ON CONFLICT (item_id) DO UPDATE
+	   SET count = c.count + EXCLUDED.count,
+	       -- the window that is open goes on, else the next one opens
+	       opened_at = CASE WHEN c.closes_at IS NULL THEN EXCLUDED.opened_at ELSE c.opened_at END,
+	       closes_at = coalesce(c.closes_at, EXCLUDED.closes_at),
+	       delta = CASE WHEN c.closes_at IS NULL THEN 0 ELSE c.delta END + EXCLUDED.delta
 	RETURNING item_id, count
 )
 SELECT (SELECT count(*) FROM moved), d.item_id, d.delta::bigint, c.count
@@ -162,7 +169,7 @@ func (b *Batch) recountNegative(ctx context.Context, deltas []Delta) error {
 	return nil
 }
 
-// columns turns rows into the arrays of applySQL.
+// columns turns rows into the arrays of applySQL, $1–$6.
 func columns(rows []Row) ([]any, error) {
 	n := len(rows)
 	items, users := make([]string, n), make([]string, n)

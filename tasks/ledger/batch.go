@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,7 @@ type Batch struct {
 	conn      *pgxpool.Conn // what tx is, b's own until its end; nil: tx is somebody else's transaction
 	shard     int
 	watermark like.Version
+	window    *time.Duration // of notifications; nil: none
 }
 
 // statements is a connection with an open transaction.
@@ -86,6 +88,15 @@ func (b *Batch) queue(ctx context.Context) error {
 		return ErrLocked
 	}
 	return err
+}
+
+// Fold makes what Apply changes from now on part of notifications of window each,
+// or of none when it is 0.
+func (b *Batch) Fold(window time.Duration) {
+	b.window = &window
+	if window == 0 {
+		b.window = nil
+	}
 }
 
 // Shard is the shard that b drains.

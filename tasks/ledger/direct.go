@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"time"
 
@@ -60,6 +59,7 @@ func (d *Direct) Write(ctx context.Context, ops []like.Op, seen like.Version) ([
 	}
 	defer rollback(ctx, tx)
 	b := &Batch{tx: tx, shard: noShard}
+	b.Fold(d.opt.Window)
 	if err := w.begin(ctx, tx, seen); err != nil {
 		return nil, w.failed("begin", err)
 	}
@@ -96,7 +96,6 @@ type direct struct {
 	at      []int  // op → pair
 
 	versions map[int]like.Version // by shard
-	deltas   []Delta
 }
 
 // pair is what the ledger has of a pair, and what it shall have.
@@ -176,10 +175,9 @@ func wanted(w like.Want, is bool) bool {
 // apply writes rows, a part of w's; those that the ledger refuses it leaves out,
 // having found them by halving.
 func (w *direct) apply(ctx context.Context, b *Batch, rows []Row) error {
-	applied, err := b.Apply(ctx, rows)
+	_, err := b.Apply(ctx, rows)
 	switch {
 	case err == nil:
-		w.deltas = append(w.deltas, applied.Deltas...)
 		return nil
 	case !errors.Is(err, ErrRefused):
 		return err
@@ -222,8 +220,7 @@ func (w *direct) answer() {
 	}
 }
 
-// note raises the floors, remembers the items, and folds the news; news that
-// are lost hold nothing up. It answers the ops.
+// note raises the floors and remembers the items. It answers the ops.
 func (w *direct) note(ctx context.Context, b *Batch) error {
 	shards, floors := make([]int, 0, len(w.shards)), make([]int64, 0, len(w.shards))
 	for _, s := range w.shards {
@@ -245,10 +242,5 @@ func (w *direct) note(ctx context.Context, b *Batch) error {
 		return err
 	}
 	w.answer()
-	if w.opt.Window > 0 {
-		if err := b.FoldNotifications(ctx, w.deltas, w.opt.Window); err != nil {
-			slog.WarnContext(ctx, "fold notifications of direct writes", "error", err)
-		}
-	}
 	return nil
 }

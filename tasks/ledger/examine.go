@@ -67,8 +67,8 @@ func (l *Ledger) Troubles(ctx context.Context, grace time.Duration) (Troubles, e
 	rows, err := l.pool.Query(ctx, `
 		SELECT (SELECT count(*)::int FROM (SELECT FROM dead_letters LIMIT 10000) AS d),
 		       r.repaired, r.unrepaired,
-		       (SELECT count(*)::int FROM (SELECT FROM notifications
-		         WHERE seq IS NULL AND closes_at < now() - $1::interval LIMIT 10000) AS n),
+		       (SELECT count(*)::int FROM (SELECT FROM item_counts
+		         WHERE closes_at < now() - $1::interval LIMIT 10000) AS n),
 		       (SELECT count(*)::int FROM (SELECT FROM deliveries
 		         WHERE state = 'pending' AND next_at < now() - $1::interval LIMIT 10000) AS p),
 		       (SELECT count(*)::int FROM (SELECT FROM deliveries

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,49 +12,23 @@ import (
 // rollbackTime bounds a rollback, which also runs when the drain's time is up.
 const rollbackTime = 2 * time.Second
 
-// What Postgres says of a connection's transaction.
-const (
-	noTransaction     = 'I'
-	failedTransaction = 'E'
-)
+// noTransaction is what Postgres says of a connection without one.
+const noTransaction = 'I'
 
-// Finish folds deltas into notifications of window each, or into none when it is
-// 0, says that every entry up to and including to is in this transaction, and
-// commits, in one round trip. News that are lost hold no likes up: when they
-// can't be folded, the rest is committed without them.
+// Finish says that every entry up to and including to is in this transaction, and
+// commits, in one round trip.
 //
 // After an error the outcome is unknown: the next Begin tells by its watermark. A
 // repeat is harmless either way.
-func (b *Batch) Finish(ctx context.Context, to like.Version, deltas []Delta, window time.Duration) error {
+func (b *Batch) Finish(ctx context.Context, to like.Version) error {
 	var q pgx.Batch
-	if window > 0 {
-		queueFold(&q, deltas, window)
-	}
 	b.queueAdvance(&q, to)
-	q.Queue(`commit`)
+	q.Queue(`commit`) // does not run when the statement before it fails
 	err := b.tx.SendBatch(ctx, &q).Close()
 	if err == nil {
 		b.release()
-		return nil
-	}
-	// What follows an error has not run, and a commit that fails ends the transaction.
-	if b.conn.Conn().PgConn().TxStatus() == failedTransaction {
-		return b.finishWithout(ctx, to, err)
 	}
 	return failed("finish a drain", err)
-}
-
-// finishWithout ends a transaction whose news could not be folded. When it was
-// something else that failed, there is no fold to take back, and this fails, too.
-func (b *Batch) finishWithout(ctx context.Context, to like.Version, why error) error {
-	if _, err := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`); err != nil {
-		return failed("finish a drain", why)
-	}
-	slog.WarnContext(ctx, "fold notifications", "shard", b.shard, "error", why)
-	if err := b.Advance(ctx, to); err != nil {
-		return err
-	}
-	return b.Commit(ctx)
 }
 
 // Advance says that every entry up to and including to is in this transaction.

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -10,115 +9,70 @@ import (
 	"plusone/hotpath/like"
 )
 
-// A notification's way. Only a closed one has a seq, and nothing but the
-// attempts of its deliveries changes after that.
+// A notification's way. Its window is open in the row of the item's count, where
+// Apply folds what it changes; a net change of zero is a change, too. Closed it is
+// a row of its own, of which nothing but the attempts of its deliveries changes.
 //
-//	flip ──fold──▶ open ──close──▶ closed ──▶ deliveries: pending ─┬▶ delivered
-//	                │ ▲             (seq)                  ▲   │    └▶ exhausted
-//	                └─┘ more flips                         └───┘ failed, next rung
+//	flip ──Apply──▶ open ──close──▶ closed ──▶ deliveries: pending ─┬▶ delivered
+//	                 │ ▲             (seq)                  ▲   │    └▶ exhausted
+//	                 └─┘ more flips                         └───┘ failed, next rung
 
 // closingLock is held while seqs are given out: they become visible in their
 // own order, so a reader that pages by seq never misses one.
 const closingLock = 0x706c7573_6e746679 // "plusntfy"
 
-// FoldNotifications notes, within the drain's transaction, that the items of
-// deltas changed: it opens one window per item, or merges into the open one. A
-// net change of zero is a change too. An item may occur more than once.
-//
-// After an error the fold alone has been undone: the batch may go on and commit
-// its likes, and only the news of these changes is lost.
-func (b *Batch) FoldNotifications(ctx context.Context, deltas []Delta, window time.Duration) error {
-	if len(deltas) == 0 {
-		return nil
-	}
-	var q pgx.Batch // one round trip
-	queueFold(&q, deltas, window)
-	err := b.tx.SendBatch(ctx, &q).Close()
-	if err != nil {
-		_, undo := b.tx.Exec(ctx, `ROLLBACK TO SAVEPOINT fold`)
-		err = errors.Join(err, undo)
-	}
-	return failed("fold notifications", err)
-}
-
-// queueFold is FoldNotifications as statements, with a savepoint to go back to.
-func queueFold(q *pgx.Batch, deltas []Delta, window time.Duration) {
-	if len(deltas) == 0 {
-		return
-	}
-	items, sums := make([]string, len(deltas)), make([]int64, len(deltas))
-	for i, d := range deltas {
-		items[i], sums[i] = d.Item, d.Delta
-	}
-	q.Queue(`SAVEPOINT fold`)
-	// Sorted, so that folds that meet on the same items never deadlock.
-	q.Queue(`
-		INSERT INTO notifications (item_id, delta, closes_at)
-		SELECT item, sum(delta)::bigint, now() + $3::interval
-		FROM unnest($1::text[], $2::bigint[]) AS d (item, delta)
-		GROUP BY item
-		ORDER BY item COLLATE "C"
-		ON CONFLICT (item_id) WHERE seq IS NULL
-		DO UPDATE SET delta = notifications.delta + EXCLUDED.delta`,
-		items, sums, window)
-	q.Queue(`RELEASE SAVEPOINT fold`)
-}
-
 // CloseNotifications closes up to limit windows that have run out, oldest
 // first: each gets its place in the order of Notifications, its item's count
 // and one pending delivery per receiver. It returns how many it closed; fewer
 // than limit means that no more are due (or that a drain holds them: next time).
-func (l *Ledger) CloseNotifications(ctx context.Context, receivers []string, limit int) (int, error) {
-	closed := 0
-	err := l.inTx(ctx, "close notifications", func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(closingLock)); err != nil {
-			return err
-		}
-		ids, err := lockDue(ctx, tx, limit)
-		if err != nil || len(ids) == 0 {
-			return err
-		}
-		closed = len(ids)
-		return closeWindows(ctx, tx, ids, receivers)
-	})
-	if err != nil {
-		return 0, err
-	}
-	return closed, nil
+//
+// It is one round trip and so one transaction, which holds the locks of the
+// counts for no longer than Postgres takes, whatever becomes of this process.
+func (l *Ledger) CloseNotifications(ctx context.Context, receivers []string, limit int) (closed int, err error) {
+	var q pgx.Batch
+	q.Queue(`SELECT pg_advisory_xact_lock($1)`, int64(closingLock))
+	q.Queue(closeSQL, limit, receivers).QueryRow(func(row pgx.Row) error { return row.Scan(&closed) })
+	err = l.pool.SendBatch(ctx, &q).Close()
+	return closed, failed("close notifications", err)
 }
 
-// lockDue locks windows that have run out. It waits for nobody, so a drain that
-// merges into several of them in its own order can't deadlock with it.
-func lockDue(ctx context.Context, tx pgx.Tx, limit int) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT id FROM notifications
-		WHERE seq IS NULL AND closes_at <= statement_timestamp()
-		ORDER BY closes_at
-		LIMIT $1
-		FOR UPDATE SKIP LOCKED`, limit)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
-}
-
-// closeWindows is a statement after lockDue's, because only a snapshot taken
-// under the locks has the counts that go with the deltas: every drain that
-// merged has committed, and none can merge any more.
-func closeWindows(ctx context.Context, tx pgx.Tx, ids, receivers []string) error {
-	_, err := tx.Exec(ctx, `
-		WITH closed AS (
-			UPDATE notifications n
-			SET seq = nextval('notifications_seq'),
-			    closed_at = statement_timestamp(),
-			    count = coalesce((SELECT c.count FROM item_counts c WHERE c.item_id = n.item_id), 0)
-			WHERE n.id = ANY ($1::text[])
-			RETURNING n.seq
-		)
-		INSERT INTO deliveries (seq, receiver)
-		SELECT seq, receiver FROM closed, unnest($2::text[]) AS r (receiver)`, ids, receivers)
-	return err
-}
+// closeSQL waits for nobody, so a drain that moves several counts in its own order
+// can't deadlock with it. An id is the time and the seq: a ledger that was restored
+// and gives a seq again gives another id, which receivers do not take for a repeat.
+const closeSQL = `
+WITH due AS (
+	SELECT item_id FROM item_counts
+	 WHERE closes_at <= statement_timestamp()
+	 ORDER BY closes_at
+	 LIMIT $1
+	   FOR UPDATE SKIP LOCKED
+), closed AS (
+	-- by an array, or a plan made without statistics reads all counts
+	UPDATE item_counts SET closes_at = NULL
+	 WHERE item_id = ANY (ARRAY (SELECT item_id FROM due))
+	RETURNING item_id, count, delta, opened_at, nextval('notifications_seq') AS seq
+), noted AS (
+	INSERT INTO notifications (id, seq, item_id, delta, count, opened_at, closes_at, closed_at)
+	SELECT 'ntf_' || to_hex((extract(epoch FROM statement_timestamp()) * 1000)::bigint) || to_hex(seq),
+	       seq, item_id, delta, count, opened_at, statement_timestamp(), statement_timestamp()
+	  FROM closed
+	RETURNING seq
+), older AS (
+	-- what a binary that keeps windows in this table has left
+	UPDATE notifications n
+	   SET seq = nextval('notifications_seq'), closed_at = statement_timestamp(),
+	       count = coalesce((SELECT c.count FROM item_counts c WHERE c.item_id = n.item_id), 0)
+	 WHERE id IN (SELECT id FROM notifications
+	               WHERE seq IS NULL AND closes_at <= statement_timestamp()
+	               ORDER BY closes_at LIMIT $1 FOR UPDATE SKIP LOCKED)
+	RETURNING seq
+), all_closed AS (
+	SELECT seq FROM noted UNION ALL SELECT seq FROM older
+), told AS (
+	INSERT INTO deliveries (seq, receiver)
+	SELECT seq, receiver FROM all_closed, unnest($2::text[]) AS r (receiver)
+)
+SELECT count(*) FROM all_closed`
 
 // Unaddressed is the State of a notification that no receiver was set for: it
 // waits to be asked for.

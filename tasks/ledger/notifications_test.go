@@ -2,7 +2,6 @@ package ledger_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -20,8 +19,10 @@ import (
 // news is a ledger with two shards, for tests about notifications.
 type news struct {
 	*ledger.Ledger
-	t    *testing.T
-	pool *pgxpool.Pool
+	t      *testing.T
+	pool   *pgxpool.Pool
+	likers map[string][]string // of each item, by fold
+	last   *like.Version
 }
 
 func newNews(t *testing.T) news {
@@ -31,7 +32,7 @@ func newNews(t *testing.T) news {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	n := news{ledger.New(pool), t, pool}
+	n := news{ledger.New(pool), t, pool, map[string][]string{}, new(like.Version)}
 	if err := ledger.Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +47,8 @@ func (n news) exec(sql string, args ...any) {
 	}
 }
 
-// fold is a drain that changes nothing but notifications.
+// fold is a drain in which deltas happen one after the other: new users like an
+// item, or those who came last do no more.
 func (n news) fold(window time.Duration, deltas ...ledger.Delta) {
 	n.t.Helper()
 	b, err := n.Begin(n.t.Context(), 0)
@@ -54,12 +56,30 @@ func (n news) fold(window time.Duration, deltas ...ledger.Delta) {
 		n.t.Fatal(err)
 	}
 	defer b.Rollback(n.t.Context())
-	if err := b.FoldNotifications(n.t.Context(), deltas, window); err != nil {
-		n.t.Fatal(err)
+	b.Fold(window)
+	for _, d := range deltas {
+		if _, err := b.Apply(n.t.Context(), n.rows(d)); err != nil {
+			n.t.Fatal(err)
+		}
 	}
 	if err := b.Commit(n.t.Context()); err != nil {
 		n.t.Fatal(err)
 	}
+}
+
+func (n news) rows(d ledger.Delta) (rows []ledger.Row) {
+	*n.last++
+	users := n.likers[d.Item]
+	for range d.Delta {
+		user := fmt.Sprintf("u%04d", len(users))
+		users, rows = append(users, user), append(rows, row(d.Item, user, true, *n.last))
+	}
+	for range -d.Delta {
+		rows = append(rows, row(d.Item, users[len(users)-1], false, *n.last))
+		users = users[:len(users)-1]
+	}
+	n.likers[d.Item] = users
+	return rows
 }
 
 func (n news) closeAll(receivers ...string) int {
@@ -99,7 +119,7 @@ func TestFlipsWithinAWindowAreOneNotification(t *testing.T) {
 	if n.closeAll("r") != 0 || len(n.all()) != 0 {
 		t.Fatal("a window closed before its time")
 	}
-	n.exec(`UPDATE notifications SET closes_at = now()`)
+	n.exec(`UPDATE item_counts SET closes_at = now()`)
 	if got := n.closeAll("r"); got != 2 {
 		t.Fatalf("%d windows closed, want 2", got)
 	}
@@ -110,7 +130,7 @@ func TestFlipsWithinAWindowAreOneNotification(t *testing.T) {
 			t.Errorf("%+v", note)
 		}
 	}
-	if want := (map[string][2]int64{"a": {0, 7}, "b": {5, 0}}); got["a"] != want["a"] || got["b"] != want["b"] {
+	if want := (map[string][2]int64{"a": {0, 7}, "b": {5, 5}}); got["a"] != want["a"] || got["b"] != want["b"] {
 		t.Fatalf("delta and count are %v, want %v", got, want)
 	}
 	n.fold(-time.Second, ledger.Delta{Item: "a", Delta: 1})
@@ -119,43 +139,38 @@ func TestFlipsWithinAWindowAreOneNotification(t *testing.T) {
 	}
 }
 
-func TestAFoldThatFailsLeavesTheLikesToCommit(t *testing.T) {
-	for name, finish := range map[string]func(*ledger.Batch, []ledger.Delta) error{
-		"step by step": func(b *ledger.Batch, deltas []ledger.Delta) error {
-			if err := b.FoldNotifications(t.Context(), deltas, time.Minute); !errors.Is(err, ledger.ErrRefused) {
-				return fmt.Errorf("the fold says %w", err)
-			}
-			return errors.Join(b.Advance(t.Context(), 5), b.Commit(t.Context()))
-		},
-		"at once": func(b *ledger.Batch, deltas []ledger.Delta) error {
-			return b.Finish(t.Context(), 5, deltas, time.Minute)
-		},
-	} {
-		t.Run(name, func(t *testing.T) { failFold(t, finish) })
+func TestWithoutAWindowNothingIsFoldedAndNothingKeptForTheNextOne(t *testing.T) {
+	n := newNews(t)
+	n.fold(0, ledger.Delta{Item: "a", Delta: 5})
+	if n.closeAll("r") != 0 {
+		t.Fatal("there was a window")
+	}
+	n.fold(-time.Second, ledger.Delta{Item: "a", Delta: 2})
+	if n.closeAll("r") != 1 || n.all()[0].Delta != 2 || n.all()[0].Count != 7 {
+		t.Fatalf("%+v", n.all())
+	}
+	n.fold(0, ledger.Delta{Item: "a", Delta: 1})
+	if n.closeAll("r") != 0 {
+		t.Fatal("a closed window opened again")
 	}
 }
 
-func failFold(t *testing.T, finish func(*ledger.Batch, []ledger.Delta) error) {
+func TestAWindowThatAnOlderBinaryLeftIsClosed(t *testing.T) {
 	n := newNews(t)
-	n.exec(`ALTER TABLE notifications ADD CHECK (delta < 100)`)
-	b, err := n.Begin(t.Context(), 1)
-	if err != nil {
-		t.Fatal(err)
+	n.exec(`INSERT INTO item_counts (item_id, bucket, count) VALUES ('a', 0, 7)`)
+	n.exec(`
+		INSERT INTO notifications (item_id, delta, closes_at)
+		VALUES ('a', 2, now() - interval '1 second'), ('b', 1, now() + interval '1 hour')`)
+	n.fold(-time.Second, ledger.Delta{Item: "a", Delta: 3})
+	if got := n.closeAll("r"); got != 2 {
+		t.Fatalf("%d windows closed, want 2", got)
 	}
-	defer b.Rollback(t.Context())
-	applied, err := b.Apply(t.Context(), []ledger.Row{{Item: "a", User: "u", Liked: true, Version: 5}})
-	if err != nil {
-		t.Fatal(err)
+	deltas := map[int64]bool{}
+	for _, note := range n.all() {
+		deltas[note.Delta] = note.Item == "a" && note.Count == 10 && note.State == "pending"
 	}
-	applied.Deltas[0].Delta = 100
-	if err := finish(b, applied.Deltas); err != nil {
-		t.Fatal(err)
-	}
-	var likes, folded, mark int
-	err = n.pool.QueryRow(t.Context(), `SELECT (SELECT count FROM item_counts WHERE item_id = 'a'), (SELECT count(*) FROM notifications),
-		(SELECT version FROM watermarks WHERE shard = 1)`).Scan(&likes, &folded, &mark)
-	if err != nil || likes != 1 || folded != 0 || mark != 5 {
-		t.Fatalf("%d likes, %d notifications, the watermark at %d: %v", likes, folded, mark, err)
+	if !deltas[2] || !deltas[3] {
+		t.Fatalf("%+v", n.all())
 	}
 }
 
@@ -226,7 +241,8 @@ func TestAClosingPassesByWhatADrainHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer b.Rollback(t.Context())
-	if err := b.FoldNotifications(t.Context(), []ledger.Delta{{Item: "held", Delta: 1}}, time.Hour); err != nil {
+	b.Fold(time.Hour)
+	if _, err := b.Apply(t.Context(), n.rows(ledger.Delta{Item: "held", Delta: 1})); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -253,11 +269,11 @@ func (n news) drain(ctx context.Context, shard, i, items int) error {
 	for k := range rows {
 		rows[k] = ledger.Row{Item: fmt.Sprint("item", k), User: fmt.Sprint("user", shard, "-", i), Liked: true, Version: 1}
 	}
-	applied, err := b.Apply(ctx, rows)
-	if err != nil {
+	b.Fold(-time.Second)
+	if _, err := b.Apply(ctx, rows); err != nil {
 		return err
 	}
-	return errors.Join(b.FoldNotifications(ctx, applied.Deltas, -time.Second), b.Commit(ctx))
+	return b.Commit(ctx)
 }
 
 // follow pages by after until stop is closed and nothing new comes.
@@ -328,7 +344,7 @@ func TestPruningForgetsTheOldAndKeepsTheYoungAndTheOpen(t *testing.T) {
 		t.Fatalf("%d removed: %v", removed, err)
 	}
 	var deliveries, open int64
-	err = n.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM notifications WHERE seq IS NULL)`).Scan(&deliveries, &open)
+	err = n.pool.QueryRow(t.Context(), `SELECT (SELECT count(*) FROM deliveries), (SELECT count(*) FROM item_counts WHERE closes_at IS NOT NULL)`).Scan(&deliveries, &open)
 	if err != nil || deliveries != 2500-removed || open != 1 {
 		t.Fatalf("%d deliveries and %d open windows remain: %v", deliveries, open, err)
 	}

@@ -105,7 +105,7 @@ func TestWhatTheLedgerHasNotedIsTold(t *testing.T) {
 		{`INSERT INTO repairs (run, item_id, side, before, after, cause, repaired)
 		  VALUES ('r', 'i', 'counter', '', '', 'c', true), ('r', 'i', 'counter', '', '', 'c', false)`, "ledger.repairs", "1 differences were repaired and 1 found but not repaired"},
 		{`INSERT INTO checks (shard, checked_at) VALUES (0, now() - interval '2 hours')`, "reconciler", "2h0m"},
-		{`INSERT INTO notifications (item_id, delta, closes_at) VALUES ('i', 1, now() - interval '1 hour')`, "notifications", "1 windows and 0 deliveries"},
+		{`INSERT INTO item_counts (item_id, bucket, delta, closes_at) VALUES ('i', 0, 1, now() - interval '1 hour')`, "notifications", "1 windows and 0 deliveries"},
 		{`WITH n AS (INSERT INTO notifications (item_id, delta, closes_at, closed_at, seq) VALUES ('i', 1, now(), now(), 7) RETURNING seq)
 		  INSERT INTO deliveries (seq, receiver, next_at) SELECT seq, 'r', now() - interval '1 hour' FROM n`, "notifications", "1 windows and 1 deliveries"},
 	} {
@@ -115,7 +115,7 @@ func TestWhatTheLedgerHasNotedIsTold(t *testing.T) {
 	want(t, s, "writes", doctor.OK, "to Redis")
 	execute(t, pool, `UPDATE modes SET writes_to = 'ledger', since = now()`)
 	want(t, s, "writes", doctor.Warning, "straight to Postgres")
-	execute(t, pool, `DELETE FROM notifications WHERE seq IS NULL`)
+	execute(t, pool, `UPDATE item_counts SET closes_at = NULL`)
 	execute(t, pool, `UPDATE deliveries SET state = 'exhausted'`)
 	want(t, s, "notifications", doctor.Warning, "1 deliveries were given up")
 	execute(t, pool, `UPDATE repairs SET at = now() - interval '2 days'`)
