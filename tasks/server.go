@@ -90,7 +90,7 @@ func (s *Server) drain(ctx context.Context, t *asynq.Task) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, ErrUnfinished):
-		s.bell.Ring(shard)
+		s.bell.Later(shard)
 		return nil
 	case errors.Is(err, like.ErrUnavailable):
 		s.away.Store(int64(time.Since(s.born) + awayTime))

@@ -3,6 +3,7 @@ package tasks_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -265,6 +266,52 @@ func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 		return n
 	}
 	await(t, "the second ring comes in the next bucket", func() bool { return rings() == 2 })
+}
+
+func TestABusyShardIsRungForTwiceASecondUnlessSomebodyWaits(t *testing.T) {
+	bell := tasks.NewBell(nil, prometheus.NewRegistry())
+	rings := func(ask func(), shard int) (n int) {
+		for bucket := int64(1000); bucket < 1050; bucket++ { // five seconds
+			ask()
+			if due, _ := bell.Take(bucket); slices.Contains(due, shard) {
+				n++
+			}
+		}
+		return n
+	}
+	for _, c := range []struct {
+		what string
+		ask  func(shard int)
+		want int
+	}{
+		{"one change per bucket", func(s int) { bell.Changed(s) }, 50},
+		{"many changes", func(s int) {
+			for range 20 {
+				bell.Changed(s)
+			}
+		}, 10},
+		{"a drain that saw more coming", func(s int) { bell.Later(s) }, 10},
+		{"somebody waits", func(s int) { bell.Later(s); bell.Ring(s) }, 50},
+	} {
+		for shard := range 7 {
+			if n := rings(func() { c.ask(shard) }, shard); n < c.want || n > c.want+1 {
+				t.Errorf("%s: shard %d was rung for %d times, want %d", c.what, shard, n, c.want)
+			}
+			bell.Take(2000 + int64(shard)) // nothing stays behind
+		}
+	}
+	bell.Changed(0)
+	if due, more := bell.Take(3000); len(due) != 1 || more {
+		t.Errorf("due %v, more %v", due, more)
+	}
+	bell.Later(0)
+	if due, more := bell.Take(3001); len(due) != 0 || !more {
+		t.Errorf("busy: due %v, more %v", due, more)
+	}
+	bell.Ring(0)
+	if due, more := bell.Take(3002); len(due) != 1 || more {
+		t.Errorf("waited for: due %v, more %v", due, more)
+	}
 }
 
 func TestARingNeverBlocksAndIsRungWhenRedisIsBack(t *testing.T) {

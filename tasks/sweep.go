@@ -84,7 +84,7 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 	mark, now := s.marks[shard], time.Now()
 	age, lag := since(now, tail.Oldest), time.Duration(0)
 	if tail.Last > mark {
-		s.bell.Ring(shard)
+		s.bell.Later(shard) // a busy one was rung for without this
 		var oldest like.Version
 		oldest, err = s.log.Waits(ctx, shard, mark)
 		lag = since(now, oldest)

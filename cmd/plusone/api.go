@@ -90,7 +90,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 		}),
 		Shards: p.layout.Shards, MaxPending: s.MaxPending, QueueSize: s.QueueSize,
 		ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
-		Changed: func(shard int) { p.bell.Ring(shard) }, Metrics: p.registry,
+		Changed: func(shard int) { p.bell.Changed(shard) }, Metrics: p.registry,
 	})
 	if err != nil {
 		return err
