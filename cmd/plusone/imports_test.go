@@ -20,6 +20,7 @@ var mayImport = map[string][]string{
 	"hotpath/api":                     {"hotpath/like", "hotpath/ui"},
 	"tasks":                           {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"tasks/ledger":                    {"hotpath/like", "migrations"},
+	"tasks/barrier/...":               {"tasks/barrier"},
 	"reconcile":                       {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"cmd/...":                         {"hotpath/...", "tasks/...", "reconcile", "migrations", "scripts/...", "cmd/internal/..."},
 	"cmd/chaos/...":                   {"cmd/chaos/..."},
@@ -33,12 +34,16 @@ var testsMayImport = map[string][]string{
 	"hotpath/counter": {"tasks/ledger", "migrations"},
 	"tasks":           {"migrations", "scripts"},
 	"reconcile":       {"migrations", "scripts", "tasks"},
+	"tasks/barrier":   {"tasks/barrier/..."},
 }
 
 // neverImport keeps clients of the stores out of the packages that must not
 // know them: package → prefixes of import paths.
 var neverImport = map[string][]string{
-	"hotpath/api": {"github.com/redis/", "github.com/jackc/", "github.com/hibiken/"},
+	"hotpath/api":                {"github.com/redis/", "github.com/jackc/", "github.com/hibiken/"},
+	"tasks/barrier":              {"github.com/"},
+	"tasks/barrier/pgbarrier":    {"github.com/redis/"},
+	"tasks/barrier/redisbarrier": {"github.com/jackc/"},
 }
 
 const (
