@@ -66,7 +66,7 @@ func NewNotifier(l *ledger.Ledger, queue *Queue, reg prometheus.Registerer, cfg 
 		dialer = &net.Dialer{Timeout: cfg.Timeout}
 	}
 	for _, r := range cfg.Receivers {
-		hook, err := newWebhook(r, cfg.Timeout, dialer)
+		hook, err := newHook(r, cfg.Timeout, dialer)
 		if err != nil {
 			return nil, err
 		}
@@ -106,7 +106,7 @@ func (c NotifyConfig) check() error {
 // must have returned.
 func (n *Notifier) Close() {
 	for _, l := range n.lanes {
-		l.hook.client.CloseIdleConnections()
+		l.hook.Close()
 	}
 }
 

@@ -46,7 +46,7 @@ func (n *Notifier) HandleNotify(ctx context.Context, t *asynq.Task) error {
 	return nil
 }
 
-func (n *Notifier) deliver(ctx context.Context, hook *webhook, e errand) error {
+func (n *Notifier) deliver(ctx context.Context, hook *Hook, e errand) error {
 	start := time.Now()
 	note, ok, err := n.claim(ctx, &e)
 	for ok && err == nil {
@@ -74,7 +74,7 @@ func (n *Notifier) claim(ctx context.Context, e *errand) (note like.Notification
 }
 
 // attempt sends a claimed notification and records what came of it.
-func (n *Notifier) attempt(ctx context.Context, hook *webhook, note like.Notification, e errand) (delivered bool, err error) {
+func (n *Notifier) attempt(ctx context.Context, hook *Hook, note like.Notification, e errand) (delivered bool, err error) {
 	start := time.Now()
 	rejected := hook.send(ctx, note)
 	if rejected != nil && ctx.Err() != nil {
@@ -117,7 +117,7 @@ func (n *Notifier) next(attempt int, r *rejection) *ledger.Again {
 // lane is one receiver's share of the workers. A receiver that hangs holds up
 // no more than that, however many of its deliveries are due.
 type lane struct {
-	hook  *webhook
+	hook  *Hook
 	slots chan struct{} // holds one for each task at once
 }
 

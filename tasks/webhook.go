@@ -23,8 +23,8 @@ type Receiver struct {
 	Secrets []string // whsec_<base64 of 24–64 bytes>, at least one; every message carries a signature by each
 }
 
-// webhook sends messages to one receiver.
-type webhook struct {
+// Hook sends signed messages to one address.
+type Hook struct {
 	url     string
 	signers []*webhooks.Webhook
 	client  *http.Client
@@ -50,7 +50,21 @@ func (r Receiver) host() string {
 	return u.Host
 }
 
-func newWebhook(r Receiver, timeout time.Duration, dialer *net.Dialer) (*webhook, error) {
+// NewHook checks the settings of a Hook, whose Close ends what it keeps open.
+// timeout is of one message, from the name's resolution to the end of the answer;
+// private lets r be in private, loopback, link-local and other special networks.
+func NewHook(r Receiver, timeout time.Duration, private bool) (*Hook, error) {
+	dialer := publicDialer(timeout)
+	if private {
+		dialer = &net.Dialer{Timeout: timeout}
+	}
+	return newHook(r, timeout, dialer)
+}
+
+// Close ends the connections that wait for a next message.
+func (w *Hook) Close() { w.client.CloseIdleConnections() }
+
+func newHook(r Receiver, timeout time.Duration, dialer *net.Dialer) (*Hook, error) {
 	u, err := url.Parse(r.URL)
 	switch {
 	case err != nil: // its text would repeat the address
@@ -65,7 +79,7 @@ func newWebhook(r Receiver, timeout time.Duration, dialer *net.Dialer) (*webhook
 		return nil, fmt.Errorf("receiver %s: %w", r.Name(), err)
 	}
 	u.Fragment = ""
-	return &webhook{url: u.String(), signers: signers, client: newClient(dialer), timeout: timeout}, nil
+	return &Hook{url: u.String(), signers: signers, client: newClient(dialer), timeout: timeout}, nil
 }
 
 // newClient knows no proxy, follows no redirect and keeps no cookies: what it

@@ -146,7 +146,7 @@ func TestNumbersInOddSpellingsReachNobody(t *testing.T) {
 		"127.000.000.001", "[::ffff:7f00:1]", "[0:0:0:0:0:ffff:7f00:1]", "[::127.0.0.1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::7f00:1]",
 		"[2002:7f00:1::]", "[fd00:ec2::254]", "169.254.169.254", "100.100.100.200", "metadata.google.internal", "localhost.",
 	} {
-		w, err := newWebhook(Receiver{URL: "http://" + host + ":" + u.Port() + "/", Secrets: []string{testSecret}}, 5*time.Second, n.dialer(&judged))
+		w, err := newHook(Receiver{URL: "http://" + host + ":" + u.Port() + "/", Secrets: []string{testSecret}}, 5*time.Second, n.dialer(&judged))
 		if err != nil {
 			continue // refused at once
 		}
@@ -160,7 +160,7 @@ func TestNumbersInOddSpellingsReachNobody(t *testing.T) {
 		t.Errorf("judged %q", judged)
 	}
 	for _, address := range []string{"http://127.0.0.1%2f@example.com/", "http://user@127.0.0.1/", "http://[fe80::1%25lo]/", "file:///etc/passwd", "gopher://127.0.0.1/", "http:///x"} {
-		if _, err := newWebhook(Receiver{URL: address, Secrets: []string{testSecret}}, time.Second, publicDialer(time.Second)); err == nil {
+		if _, err := newHook(Receiver{URL: address, Secrets: []string{testSecret}}, time.Second, publicDialer(time.Second)); err == nil {
 			t.Errorf("%s is accepted", address)
 		}
 	}

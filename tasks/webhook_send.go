@@ -49,27 +49,56 @@ type change struct {
 }
 
 // send tells the receiver of n once. Nil means that it has answered 2xx in time.
-func (w *webhook) send(ctx context.Context, n like.Notification) *rejection {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
-	defer cancel()
-	req, err := w.request(ctx, n)
+func (w *Hook) send(ctx context.Context, n like.Notification) (no *rejection) {
+	req, err := w.news(ctx, n)
 	if err != nil {
 		return &rejection{why: err}
 	}
-	resp, err := w.client.Do(req)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return &rejection{why: fmt.Errorf("no answer within %v", w.timeout)}
-	case err != nil:
-		return &rejection{why: withoutURL(err)}
+	err = w.do(req, func(resp *http.Response) error {
+		// The status has decided; what happens to the rest of the answer does not matter.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+		no = judge(resp)
+		return nil
+	})
+	if err != nil {
+		return &rejection{why: err}
 	}
-	defer func() { _ = resp.Body.Close() }()
-	// The status has decided; what happens to the rest of the answer does not matter.
-	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
-	return judge(resp)
+	return no
 }
 
-func (w *webhook) request(ctx context.Context, n like.Notification) (*http.Request, error) {
+// Post sends a JSON document, signed, under an id that is the same whenever it is
+// sent again, and returns the answer's status and its body up to most bytes. Its
+// errors do not repeat the address, which may hold a secret.
+func (w *Hook) Post(ctx context.Context, id string, body []byte, most int64) (status int, answer []byte, err error) {
+	req, err := w.request(ctx, id, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	err = w.do(req, func(resp *http.Response) (err error) {
+		status = resp.StatusCode
+		answer, err = io.ReadAll(io.LimitReader(resp.Body, most))
+		return err
+	})
+	return status, answer, err
+}
+
+// do sends a request and reads its answer, within the timeout.
+func (w *Hook) do(req *http.Request, read func(*http.Response) error) error {
+	ctx, cancel := context.WithTimeout(req.Context(), w.timeout)
+	defer cancel()
+	resp, err := w.client.Do(req.WithContext(ctx))
+	if err == nil {
+		defer func() { _ = resp.Body.Close() }()
+		err = read(resp)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("no answer within %v", w.timeout)
+	}
+	return withoutURL(err)
+}
+
+// news is the request that tells of n.
+func (w *Hook) news(ctx context.Context, n like.Notification) (*http.Request, error) {
 	body, err := json.Marshal(message{
 		Type: "item.likes.changed", Timestamp: n.To.UTC(),
 		Data: change{n.Seq, n.ID, n.Item, n.Count, n.Delta, n.From.UTC(), n.To.UTC()},
@@ -77,6 +106,10 @@ func (w *webhook) request(ctx context.Context, n like.Notification) (*http.Reque
 	if err != nil {
 		return nil, err
 	}
+	return w.request(ctx, n.ID, body)
+}
+
+func (w *Hook) request(ctx context.Context, id string, body []byte) (*http.Request, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, w.url, bytes.NewReader(body))
 	if err != nil {
 		return nil, withoutURL(err)
@@ -84,13 +117,13 @@ func (w *webhook) request(ctx context.Context, n like.Notification) (*http.Reque
 	now := time.Now()
 	signatures := make([]string, len(w.signers))
 	for i, s := range w.signers {
-		if signatures[i], err = s.Sign(n.ID, now, body); err != nil {
+		if signatures[i], err = s.Sign(id, now, body); err != nil {
 			return nil, err
 		}
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "plusone")
-	req.Header.Set(webhooks.HeaderWebhookID, n.ID)
+	req.Header.Set(webhooks.HeaderWebhookID, id)
 	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	req.Header.Set(webhooks.HeaderWebhookSignature, strings.Join(signatures, " "))
 	return req, nil

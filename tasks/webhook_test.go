@@ -49,9 +49,9 @@ func TestAReceiversNameTellsItsHostAndNotItsSecrets(t *testing.T) {
 
 const testSecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
 
-func testHook(t *testing.T, address string, dialer *net.Dialer) *webhook {
+func testHook(t *testing.T, address string, dialer *net.Dialer) *Hook {
 	t.Helper()
-	w, err := newWebhook(Receiver{URL: address, Secrets: []string{testSecret}}, 5*time.Second, dialer)
+	w, err := newHook(Receiver{URL: address, Secrets: []string{testSecret}}, 5*time.Second, dialer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestAPrivateReceiverIsRefusedHoweverItIsSpelt(t *testing.T) {
 func TestAMessageSaysWhatChangedInJSONOfItsOwnShape(t *testing.T) {
 	w := testHook(t, "https://example.com/", new(net.Dialer))
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.FixedZone("east", 3600))
-	req, err := w.request(t.Context(), like.Notification{Seq: 7, ID: "ntf_1", Item: "/a", Count: 5, Delta: -2, From: at.Add(-time.Second), To: at, State: "pending"})
+	req, err := w.news(t.Context(), like.Notification{Seq: 7, ID: "ntf_1", Item: "/a", Count: 5, Delta: -2, From: at.Add(-time.Second), To: at, State: "pending"})
 	if err != nil {
 		t.Fatal(err)
 	}
