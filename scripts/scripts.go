@@ -23,6 +23,8 @@ var (
 	mend string
 	//go:embed pin.lua
 	pin string
+	//go:embed retract.lua
+	retract string
 	//go:embed undo.lua
 	undo string
 	//go:embed weigh.lua
@@ -58,12 +60,13 @@ var (
 	//go:embed trim.lua
 	Trim string
 
-	Check  = shared + check
-	Erase  = shared + erase
-	Evict  = shared + evict
-	Forget = shared + forget
-	Mend   = shared + mend
-	Pin    = shared + pin
-	Undo   = shared + undo
-	Weigh  = shared + weigh
+	Check   = shared + check
+	Erase   = shared + erase
+	Evict   = shared + evict
+	Forget  = shared + forget
+	Mend    = shared + mend
+	Pin     = shared + pin
+	Retract = shared + retract
+	Undo    = shared + undo
+	Weigh   = shared + weigh
 )

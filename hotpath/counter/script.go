@@ -35,6 +35,7 @@ var (
 	installScript = newScript(scripts.Install)
 	trimScript    = newScript(scripts.Trim)
 	undoScript    = newScript(scripts.Undo)
+	retractScript = newScript(scripts.Retract)
 	pinScript     = newScript(scripts.Pin)
 	keepScript    = newScript(scripts.Keep)
 	snapScript    = newScript(scripts.Snapshot)

@@ -1,0 +1,57 @@
+package counter
+
+import (
+	"context"
+	"fmt"
+
+	"plusone/hotpath/like"
+)
+
+// Retracted tells what came of a Retract.
+type Retracted string
+
+// The outcomes of Retract.
+const (
+	RetractDone    Retracted = "done"    // the log says the opposite now
+	RetractNewer   Retracted = "newer"   // an entry that the ledger lacks names the pair
+	RetractCold    Retracted = "cold"    // Redis has to load the item, or the user, first
+	RetractClosed  Retracted = "closed"  // the shard has to be opened first
+	RetractDamaged Retracted = "damaged" // what Redis has of the item can't be read: the reconciler mends it
+)
+
+// Retract takes back a change that the ledger has, by one that goes through the
+// log like any other, unless an entry above after names the pair; entries up to
+// there are in the ledger. To repeat it is harmless: it finds its own entry.
+//
+// The ledger must not get past entries that name the pair meanwhile, or they are
+// gone before they are looked at. Errors: like.ErrUnavailable.
+func (l *Log) Retract(ctx context.Context, shard int, ch like.Change, after like.Version) (Retracted, error) {
+	k := &l.keys[shard]
+	liked := 0
+	if ch.Liked {
+		liked = 1
+	}
+	from := after.Next()
+	for {
+		state, err := retractScript.run(ctx, l.rdb, []string{k.meta, k.counts, k.log, k.likers + ch.Item},
+			len(l.keys), ch.Item, ch.User, liked, from.String()).Text()
+		if err != nil {
+			return "", fmt.Errorf("retract a change in shard %d: %w", shard, unavailable(err))
+		}
+		if state != "many" {
+			return Retracted(state), nil
+		}
+		named, end, err := l.names(ctx, shard, from, ch.Item, ch.User)
+		switch {
+		case err != nil:
+			return "", err
+		case named:
+			return RetractNewer, nil
+		}
+		from = end
+	}
+}
+
+// Writable is nil while changes go to Redis. Otherwise it wraps like.ErrElsewhere
+// or like.ErrUnavailable.
+func (l *Log) Writable(ctx context.Context) error { return l.fence.Err(ctx) }
