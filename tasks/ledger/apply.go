@@ -108,7 +108,12 @@ SELECT (SELECT count(*) FROM moved), d.item_id, d.delta::bigint, c.count
 func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err error) {
 	var batch pgx.Batch
 	batch.Queue(`SAVEPOINT apply`)
-	batch.Queue(applySQL, args...).Query(func(rows pgx.Rows) error {
+	sql := applySQL
+	if len(b.participants) > 0 {
+		args = append(args, b.participants)
+		sql = withSagas(sql, len(args))
+	}
+	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		applied, err = readApplied(rows)
 		return err
 	})

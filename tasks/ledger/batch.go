@@ -19,6 +19,8 @@ import (
 // locked until Finish, Commit or Rollback, so that one drain at a time moves a
 // shard. It is not safe for concurrent use.
 type Batch struct {
+	participants []string // who must agree to what Apply changes
+
 	tx        statements
 	conn      *pgxpool.Conn // what tx is, b's own until its end; nil: tx is somebody else's transaction
 	shard     int
@@ -42,7 +44,7 @@ func (l *Ledger) Begin(ctx context.Context, shard int) (*Batch, error) {
 	if err != nil {
 		return nil, failed("begin a drain", err)
 	}
-	b := &Batch{tx: conn, conn: conn, shard: shard}
+	b := &Batch{tx: conn, conn: conn, shard: shard, participants: l.participants}
 	if err := b.lock(ctx); err != nil {
 		b.Rollback(ctx)
 		return nil, failed("lock shard "+strconv.Itoa(shard), err)

@@ -63,6 +63,7 @@ func (d *Direct) Write(ctx context.Context, ops []like.Op, seen like.Version) ([
 	if err := w.begin(ctx, tx, seen); err != nil {
 		return nil, w.failed("begin", err)
 	}
+	b.participants = d.ledger.participants
 	if err := w.apply(ctx, b, w.decide()); err != nil {
 		return nil, w.failed("apply", err)
 	}

@@ -9,11 +9,19 @@ import (
 
 // Ledger reads and writes the ledger. It is safe for concurrent use.
 type Ledger struct {
-	pool *pgxpool.Pool
+	pool         *pgxpool.Pool
+	participants []string
 }
 
 // New returns a Ledger over pool, which stays the caller's to close.
 func New(pool *pgxpool.Pool) *Ledger { return &Ledger{pool: pool} }
+
+// With returns l for a plusone in which every change begins a saga with
+// participants, called in this order, whose end tells of it: then Apply must fold
+// no notifications. Without participants it is l.
+func (l *Ledger) With(participants []string) *Ledger {
+	return &Ledger{pool: l.pool, participants: participants}
+}
 
 // Ping tells whether Postgres answers. The error wraps like.ErrUnavailable.
 func (l *Ledger) Ping(ctx context.Context) error {
