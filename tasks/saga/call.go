@@ -1,0 +1,114 @@
+package saga
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"plusone/tasks/ledger"
+)
+
+// What a call asks for.
+const (
+	stepTry        = "try"
+	stepCompensate = "compensate"
+)
+
+// maxAnswer is how much of an answer is read: enough for the reasons of a batch.
+const maxAnswer = 1 << 20
+
+// request is what a participant gets.
+type request struct {
+	Step string `json:"step"`
+	Ops  []op   `json:"ops"`
+}
+
+type op struct {
+	Saga    string `json:"saga"`
+	Key     string `json:"key"` // the same at every repeat of the step
+	Item    string `json:"item"`
+	User    string `json:"user"`
+	Liked   bool   `json:"liked"` // what the user wants; a compensation gives that back
+	Receipt string `json:"receipt"`
+}
+
+// response is what it answers, in any order.
+type response struct {
+	Results []struct {
+		Saga   string `json:"saga"`
+		Result string `json:"result"`
+		Reason string `json:"reason"`
+	} `json:"results"`
+}
+
+// call asks a participant for one step of many sagas. What it does not answer, or
+// not in time, may have happened or not: those sagas are to be asked for again.
+func (e *Engine) call(ctx context.Context, name, step string, sagas []ledger.ClaimedSaga) []ledger.StepResult {
+	if len(sagas) == 0 {
+		return nil
+	}
+	said, err := e.ask(ctx, name, step, sagas)
+	results := make([]ledger.StepResult, len(sagas))
+	for i, s := range sagas {
+		r := ledger.StepResult{Saga: s, Result: ledger.StepRetry, Pause: pause(firstPause, s.Attempts)}
+		switch answer, ok := said[s.ID]; {
+		case err != nil:
+			r.Reason = err.Error()
+		case !ok:
+			r.Reason = "it did not answer for this one"
+		case answer.result == ledger.StepDone, answer.result == ledger.StepRejected && step == stepTry:
+			r.Result, r.Reason = answer.result, answer.reason
+		case answer.result == ledger.StepRetry, answer.result == ledger.StepRejected:
+			r.Reason = answer.result + ": " + answer.reason
+		default:
+			r.Reason = "it answered neither done nor rejected nor retry"
+		}
+		e.metrics.called(name, r.Result, err)
+		results[i] = r
+	}
+	return results
+}
+
+type answer struct{ result, reason string }
+
+func (e *Engine) ask(ctx context.Context, name, step string, sagas []ledger.ClaimedSaga) (map[string]answer, error) {
+	hook := e.hooks[name]
+	if hook == nil {
+		return nil, errors.New("no participant of this name is set")
+	}
+	body, err := json.Marshal(ask(name, step, sagas))
+	if err != nil {
+		return nil, err
+	}
+	mark := sha256.Sum256(body)
+	status, text, err := hook.Post(ctx, "call_"+hex.EncodeToString(mark[:16]), body, maxAnswer)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("it answered %d", status)
+	}
+	var said response
+	if err := json.Unmarshal(text, &said); err != nil {
+		return nil, errors.New("its answer is not the JSON that was asked for")
+	}
+	answers := make(map[string]answer, len(said.Results))
+	for _, r := range said.Results {
+		answers[r.Saga] = answer{r.Result, r.Reason}
+	}
+	return answers, nil
+}
+
+func ask(name, step string, sagas []ledger.ClaimedSaga) request {
+	r := request{Step: step, Ops: make([]op, len(sagas))}
+	for i, s := range sagas {
+		r.Ops[i] = op{
+			Saga: s.ID, Key: s.ID + ":" + name + ":" + step, Item: s.Item, User: s.User, Liked: s.Liked, Receipt: s.Receipt().String(),
+		}
+	}
+	return r
+}

@@ -1,0 +1,410 @@
+package saga_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
+	"plusone/tasks"
+	"plusone/tasks/ledger"
+	"plusone/tasks/saga"
+)
+
+func TestMain(m *testing.M) { privatetest.Main(m, privatetest.NoLeaks) }
+
+const (
+	shards  = 4
+	secret  = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+	timeout = 300 * time.Millisecond
+)
+
+// tb is what tests and rapid's have in common.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+// works is the whole way of a like with participants, on stores of its own. Steps
+// are made by hand: nothing runs beside them.
+type works struct {
+	*counter.Counter
+	t       testing.TB
+	rdb     *redis.Client
+	log     *counter.Log
+	pool    *pgxpool.Pool
+	ledger  *ledger.Ledger
+	drainer *tasks.Drainer
+	asked   []*participant
+	engine  *saga.Engine
+}
+
+func newWorks(t testing.TB, names ...string) *works {
+	t.Helper()
+	opt, err := redis.ParseURL(privatetest.Redis(t).URL())
+	check(t, err)
+	w := &works{t: t, rdb: redis.NewClient(opt)}
+	t.Cleanup(func() { _ = w.rdb.Close() })
+	w.log = counter.NewLog(w.rdb, shards)
+	w.pool, err = pgxpool.New(t.Context(), privatetest.Postgres(t))
+	check(t, err)
+	t.Cleanup(w.pool.Close)
+	w.ledger = ledger.New(w.pool).With(names)
+	check(t, ledger.Migrate(t.Context(), w.pool))
+	_, err = w.ledger.Layout(t.Context(), shards)
+	check(t, err)
+	window := time.Duration(0)
+	if len(names) == 0 {
+		window = time.Hour
+	}
+	w.drainer = tasks.NewDrainer(w.log, w.ledger, window, prometheus.NewRegistry())
+	w.Counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, w.ledger, counter.Options{Shards: shards})
+	check(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		check(t, w.Close(ctx))
+	})
+	for _, name := range names {
+		w.asked = append(w.asked, newParticipant(t, name))
+	}
+	w.engine = w.newEngine(w.ledger)
+	return w
+}
+
+func (w *works) config() saga.Config {
+	cfg := saga.Config{
+		Timeout: timeout, ResumeAfter: time.Hour, Patience: 24 * time.Hour, Window: time.Hour, Keep: time.Hour,
+	}
+	for _, p := range w.asked {
+		cfg.Participants = append(cfg.Participants, saga.Participant{
+			Name: p.name, Receiver: tasks.Receiver{URL: p.URL, Secrets: []string{secret}},
+		})
+	}
+	return cfg
+}
+
+func (w *works) newEngine(records saga.Records) *saga.Engine {
+	e, err := saga.New(records, w.log, w.Counter, func(...int) {}, prometheus.NewRegistry(), w.config())
+	check(w.t, err)
+	w.t.Cleanup(e.Close)
+	return e
+}
+
+func check(t tb, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+// want applies one state for a pair.
+func (w *works) want(t tb, item, user string, want like.Want) like.Result {
+	t.Helper()
+	results := make([]like.Result, 1)
+	check(t, w.Apply(t.Context(), []like.Op{{Item: item, User: user, Want: want}}, results))
+	check(t, results[0].Err)
+	return results[0]
+}
+
+func (w *works) drain(t tb) {
+	t.Helper()
+	for s := range shards {
+		check(t, w.drainer.Drain(t.Context(), s))
+	}
+}
+
+// turn makes what is due of every lane, once.
+func (w *works) turn(t tb, e *saga.Engine) {
+	t.Helper()
+	for _, p := range w.asked {
+		_, err := e.Turn(t.Context(), p.name)
+		check(t, err)
+	}
+	_, err := e.Turn(t.Context(), "")
+	check(t, err)
+}
+
+// later lets time pass for all sagas that have not ended.
+func (w *works) later(t tb, d time.Duration) {
+	t.Helper()
+	_, err := w.pool.Exec(t.Context(), `
+		UPDATE sagas SET next_at = next_at - $1::interval, since = since - $1::interval, made_at = made_at - $1::interval
+		 WHERE ended_at IS NULL`, d)
+	check(t, err)
+}
+
+// settle drains and makes steps until every saga has ended or is stuck.
+func (w *works) settle(t tb, e *saga.Engine) {
+	t.Helper()
+	for range 60 {
+		w.drain(t)
+		w.turn(t, e)
+		if w.number(t, `SELECT count(*) FROM sagas WHERE ended_at IS NULL AND state <> 'stuck'`) == 0 && w.entries(t) == 0 {
+			return
+		}
+		w.later(t, 6*time.Minute)
+	}
+	t.Fatalf("it does not settle: %v", w.sagas(t))
+}
+
+func (w *works) entries(t tb) (n int64) {
+	t.Helper()
+	for s := range shards {
+		tail, err := w.log.Tail(t.Context(), s)
+		check(t, err)
+		n += tail.Len
+	}
+	return n
+}
+
+func (w *works) number(t tb, sql string, args ...any) (n int64) {
+	t.Helper()
+	check(t, w.pool.QueryRow(t.Context(), sql, args...).Scan(&n))
+	return n
+}
+
+// sagas lists what there is, a line each, in the order of versions.
+func (w *works) sagas(t tb) []string {
+	t.Helper()
+	rows, err := w.pool.Query(t.Context(), `
+		SELECT concat_ws(' ', item_id, user_id, CASE WHEN liked THEN '+' ELSE '-' END, state, 'step', step,
+		                 'by', rejected_by, reason, 'error', last_error) FROM sagas ORDER BY version`)
+	check(t, err)
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	check(t, err)
+	return lines
+}
+
+// states are those of a pair's sagas, in their order.
+func (w *works) states(t tb, item, user string) string {
+	t.Helper()
+	var states string
+	check(t, w.pool.QueryRow(t.Context(), `
+		SELECT coalesce(string_agg(CASE WHEN liked THEN '+' ELSE '-' END || state, ' ' ORDER BY version), '')
+		  FROM sagas WHERE item_id = $1 AND user_id = $2`, item, user).Scan(&states))
+	return states
+}
+
+// agree fails unless Redis, the ledger and the books of every participant name
+// the same likers of each item, and the counts and the news are right.
+func (w *works) agree(t tb, items ...string) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, item := range items {
+		key := "p1:{" + strconv.Itoa(counter.ShardOf(item, shards)) + "}:"
+		inRedis, err := w.rdb.SMembers(t.Context(), key+"likers:"+item).Result()
+		check(t, err)
+		slices.Sort(inRedis)
+		counted, err := w.rdb.HGet(t.Context(), key+"counts", item).Int()
+		check(t, err)
+		rows, err := w.pool.Query(t.Context(), `SELECT user_id FROM likes WHERE item_id = $1 AND liked ORDER BY 1`, item)
+		check(t, err)
+		inLedger, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		check(t, err)
+		count := w.number(t, `SELECT coalesce((SELECT count FROM item_counts WHERE item_id = $1), 0)`, item)
+		if !slices.Equal(inRedis, inLedger) || counted != len(inRedis) || int(count) != len(inLedger) {
+			t.Fatalf("%s: Redis has %v (count %d), the ledger %v (count %d)", item, inRedis, counted, inLedger, count)
+		}
+		for _, p := range w.asked {
+			if held := p.likers(item); !slices.Equal(held, inLedger) {
+				t.Fatalf("%s: the ledger has %v, %s has %v; sagas %q", item, inLedger, p.name, held, w.sagas(t))
+			}
+		}
+		told := w.number(t, `SELECT coalesce(sum(delta), 0) FROM notifications WHERE item_id = $1`, item)
+		if told != count {
+			t.Fatalf("%s: receivers are told of %d, the count is %d; sagas %q", item, told, count, w.sagas(t))
+		}
+		all[item] = inLedger
+	}
+	return all
+}
+
+// participant is a service with books of its own: who likes what, as far as it
+// agreed. It keeps a barrier as participants must.
+type participant struct {
+	*httptest.Server
+	name string
+	t    testing.TB
+
+	mu    sync.Mutex
+	mood  mood
+	calls int
+	held  map[counter.Pair]bool
+	steps map[string]*step // by saga
+}
+
+// step is what a participant remembers of a saga.
+type step struct {
+	result      string // of the try; "" when there was none
+	compensated bool
+	before      bool // what it held
+}
+
+// mood is how a participant answers.
+type mood struct {
+	name    string
+	reject  func(counter.Pair) bool // refuses a try
+	before  int                     // status instead of doing anything
+	after   int                     // status instead of the answer, when all is done
+	silent  bool                    // does all and does not answer in time
+	deaf    bool                    // does nothing and does not answer in time
+	twice   bool                    // does everything twice
+	retry   bool                    // answers retry
+	forgets bool                    // leaves half of the results out
+}
+
+func newParticipant(t testing.TB, name string) *participant {
+	p := &participant{name: name, t: t, held: map[counter.Pair]bool{}, steps: map[string]*step{}}
+	verify, err := webhooks.NewWebhook(secret)
+	check(t, err)
+	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err == nil {
+			err = verify.Verify(body, r.Header)
+		}
+		if err != nil {
+			t.Errorf("a call that is not right: %v", err)
+		}
+		p.serve(w, r, body)
+	}))
+	t.Cleanup(p.Close)
+	return p
+}
+
+type call struct {
+	Step string
+	Ops  []struct {
+		Saga, Key, Item, User, Receipt string
+		Liked                          bool
+	}
+}
+
+type said struct {
+	Saga   string `json:"saga"`
+	Result string `json:"result"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func (p *participant) serve(w http.ResponseWriter, r *http.Request, body []byte) {
+	var c call
+	if err := json.Unmarshal(body, &c); err != nil {
+		p.t.Errorf("a call that is no JSON: %v", err)
+	}
+	p.mu.Lock()
+	m := p.mood
+	p.calls++
+	var answers []said
+	if m.before == 0 && !m.deaf {
+		answers = p.do(c)
+		if m.twice {
+			answers = p.do(c)
+		}
+	}
+	p.mu.Unlock()
+	switch {
+	case m.silent || m.deaf:
+		<-r.Context().Done() // until the caller has gone
+	case m.before != 0:
+		w.WriteHeader(m.before)
+	case m.after != 0:
+		w.WriteHeader(m.after)
+	default:
+		if m.forgets {
+			answers = answers[:len(answers)/2]
+		}
+		if err := json.NewEncoder(w).Encode(map[string]any{"results": answers}); err != nil {
+			p.t.Errorf("answer: %v", err)
+		}
+	}
+}
+
+func (p *participant) do(c call) (answers []said) {
+	for _, o := range c.Ops {
+		if o.Key != o.Saga+":"+p.name+":"+c.Step {
+			p.t.Errorf("key %s of a %s", o.Key, c.Step)
+		}
+		s := p.steps[o.Saga]
+		if s == nil {
+			s = &step{}
+			p.steps[o.Saga] = s
+		}
+		answers = append(answers, p.one(c.Step, s, o.Saga, counter.Pair{Item: o.Item, User: o.User}, o.Liked))
+	}
+	return answers
+}
+
+func (p *participant) one(what string, s *step, id string, pair counter.Pair, liked bool) said {
+	switch {
+	case p.mood.retry:
+		return said{Saga: id, Result: "retry", Reason: "not now"}
+	case what == "compensate":
+		if s.result == "done" && !s.compensated {
+			p.held[pair] = s.before
+		}
+		s.compensated = true
+		return said{Saga: id, Result: "done"}
+	case s.compensated:
+		return said{Saga: id, Result: "rejected", Reason: "compensated before"}
+	case s.result == "" && p.mood.reject != nil && p.mood.reject(pair):
+		s.result = "rejected"
+	case s.result == "":
+		if p.held[pair] == liked {
+			p.t.Errorf("%s holds %v already: %v", p.name, pair, liked)
+		}
+		s.result, s.before = "done", p.held[pair]
+		p.held[pair] = liked
+	}
+	return said{Saga: id, Result: s.result, Reason: "because"}
+}
+
+func (p *participant) set(m mood) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mood = m
+}
+
+func (p *participant) called() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.calls
+}
+
+func (p *participant) likers(item string) (users []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for pair := range maps.Keys(p.held) {
+		if pair.Item == item && p.held[pair] {
+			users = append(users, pair.User)
+		}
+	}
+	slices.Sort(users)
+	return users
+}
+
+func rejectAll(counter.Pair) bool { return true }
+
+func users(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("u%03d", i))
+	}
+	return all
+}

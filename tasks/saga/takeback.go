@@ -1,0 +1,85 @@
+package saga
+
+import (
+	"context"
+	"time"
+
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+// drainPause is how long the first drain of what was taken back may take.
+const drainPause = 100 * time.Millisecond
+
+// takeBack makes the last step of sagas that all who had to have given back.
+func (e *Engine) takeBack(ctx context.Context, sagas []ledger.ClaimedSaga) error {
+	if len(sagas) == 0 {
+		return nil
+	}
+	// Asked here, since an answer may take its time and locks are held below.
+	writable := e.log.Writable(ctx)
+	shards := make([]int, len(sagas))
+	for i, s := range sagas {
+		shards[i] = counter.ShardOf(s.Item, e.log.Shards())
+	}
+	r := retraction{Engine: e, writable: writable, cold: map[string][]string{}}
+	ctx, cancel := recording(ctx)
+	defer cancel()
+	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, r.undo)
+	e.moved(recorded)
+	e.ring(r.shards...)
+	r.load(ctx)
+	return err
+}
+
+// retraction is one batch of likes that are taken back.
+type retraction struct {
+	*Engine
+	writable error               // why Redis must not be changed now
+	shards   []int               // that are to be drained
+	cold     map[string][]string // user → items that Redis has to load
+}
+
+// undo takes likes back in Redis, while their pairs are locked in the ledger.
+func (r *retraction) undo(ctx context.Context, returns []ledger.SagaReturn) (pauses []time.Duration, why []string) {
+	ctx, cancel := context.WithTimeout(ctx, recordTime/2)
+	defer cancel()
+	pauses, why = make([]time.Duration, len(returns)), make([]string, len(returns))
+	failed := r.writable
+	for i, ret := range returns {
+		s := ret.Saga
+		pauses[i] = pause(drainPause, s.Attempts)
+		if failed == nil {
+			shard := counter.ShardOf(s.Item, r.log.Shards())
+			var came counter.Retracted
+			came, failed = r.log.Retract(ctx, shard, like.Change{Item: s.Item, User: s.User, Liked: s.Liked, Version: s.Version}, ret.After)
+			why[i] = r.sort(shard, s, came)
+		}
+		if failed != nil {
+			why[i] = failed.Error()
+		}
+	}
+	return pauses, why
+}
+
+// sort notes what is to be done before the next look.
+func (r *retraction) sort(shard int, s ledger.ClaimedSaga, came counter.Retracted) (why string) {
+	switch came {
+	case counter.RetractDone, counter.RetractNewer:
+		r.shards = append(r.shards, shard)
+	case counter.RetractCold, counter.RetractClosed:
+		r.cold[s.User] = append(r.cold[s.User], s.Item)
+	case counter.RetractDamaged:
+		return "what Redis has of the item is damaged"
+	}
+	return ""
+}
+
+// load has Redis load what it lacks, by asking for it. A failure is no loss: the
+// next look finds it cold again.
+func (r *retraction) load(ctx context.Context) {
+	for user, items := range r.cold {
+		_, _ = r.reader.Read(ctx, items, user)
+	}
+}
