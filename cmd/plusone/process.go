@@ -87,7 +87,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 	if p.pool, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: poolConns}); err != nil {
 		return nil, err
 	}
-	p.ledger = ledger.New(p.pool)
+	p.ledger = ledger.New(p.pool).With(s.ParticipantNames())
 	if err := p.checkLedger(ctx, int(s.Shards)); err != nil {
 		return nil, err
 	}

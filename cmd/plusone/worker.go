@@ -16,6 +16,7 @@ import (
 type workerSettings struct {
 	settings.Worker `group:"Worker"`
 	settings.Notify `group:"Notifications"`
+	settings.Sagas  `group:"Participants"`
 }
 
 type workerCmd struct {
@@ -44,7 +45,10 @@ func (p *process) addWorker(s workerSettings) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.WebhookWindow, p.registry)
+	if err := p.addSagas(s.Sagas, s.WebhookAllowPrivate); err != nil {
+		return err
+	}
+	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.FoldWindow(), p.registry)
 	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
 		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
 	})

@@ -23,6 +23,7 @@ type Settings struct {
 	settings.Reconcile `group:"Reconciler"`
 	settings.Worker    `group:"Worker"`
 	settings.Notify    `group:"Notifications"`
+	settings.Sagas     `group:"Participants"`
 	settings.HTTP      `group:"Public listener"`
 	settings.Auth      `group:"Identity"`
 	settings.Limits    `group:"Limits"`

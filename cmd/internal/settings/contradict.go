@@ -45,3 +45,22 @@ func (n Notify) Contradiction() error {
 	}
 	return nil
 }
+
+// Contradiction tells of participants that can't be called as they are set, and of
+// settings that say nothing without them.
+func (s Sagas) Contradiction(participants []Participant) error {
+	named := map[string]bool{}
+	for _, p := range participants {
+		if named[p.Name] {
+			return fmt.Errorf("--participant %s is there twice", p.Name)
+		}
+		named[p.Name] = true
+	}
+	switch {
+	case len(participants) == 0 && (len(s.ParticipantSecrets) > 0 || s.SagaAlertURL != ""):
+		return errors.New("--participant-secret and --saga-alert-url mean nothing without --participant")
+	case len(participants) > 0 && len(s.ParticipantSecrets) == 0:
+		return errors.New(`--participant needs a --participant-secret, which signs what is sent: "whsec_$(openssl rand -base64 32)"`)
+	}
+	return nil
+}

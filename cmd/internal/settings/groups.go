@@ -48,6 +48,26 @@ type Tuning struct {
 	ResidentSetMax   SetSize `name:"resident-set-max" help:"Likers from which an item is in Redis partly only, up to 100000: the rest is looked up in Postgres when needed." default:"20000" placeholder:"N"`
 
 	WebhookWindow time.Duration `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
+
+	Participants []Participant `name:"participant" help:"Service that must agree to every like after the fact, as name=URL; more than one are asked in this order. Every process must be told the same." placeholder:"NAME=URL"`
+}
+
+// ParticipantNames are the names of the participants, in the order of their calls.
+func (t Tuning) ParticipantNames() []string {
+	names := make([]string, len(t.Participants))
+	for i, p := range t.Participants {
+		names[i] = p.Name
+	}
+	return names
+}
+
+// FoldWindow is the window in which what reaches the ledger is told, 0 when it is
+// told by the sagas that it begins.
+func (t Tuning) FoldWindow() time.Duration {
+	if len(t.Participants) > 0 {
+		return 0
+	}
+	return t.WebhookWindow
 }
 
 // HTTP bounds the public listener.
@@ -100,6 +120,16 @@ type Notify struct {
 	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
 	WebhookConcurrency  int             `name:"webhook-concurrency" help:"Notifications that are sent at once, at most half of --worker-concurrency." default:"8"`
 	WebhookAllowPrivate bool            `name:"webhook-allow-private" help:"Allow receivers on private, loopback and link-local addresses."`
+}
+
+// Sagas says how to ask participants.
+type Sagas struct {
+	ParticipantSecrets []string      `name:"participant-secret" help:"Secret that signs calls to participants (Standard Webhooks): whsec_ and base64. With two, each call has two signatures, for a change of secrets." placeholder:"whsec_…"`
+	ParticipantTimeout time.Duration `name:"participant-timeout" help:"Time for a participant to answer a call." default:"5s"`
+	SagaResumeAfter    time.Duration `name:"saga-resume-after" help:"Time after which a step is made again whose process has died." default:"5m"`
+	SagaPatience       time.Duration `name:"saga-patience" help:"Time after which a participant that has not answered is taken to have rejected." default:"24h"`
+	SagaKeep           time.Duration `name:"saga-keep" help:"How long sagas that have ended can be asked for." default:"72h"`
+	SagaAlertURL       string        `name:"saga-alert-url" help:"Address that is told of sagas which are stuck; signed as calls are." placeholder:"URL"`
 }
 
 // Worker says how much is done at once.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -48,5 +49,20 @@ func (s *SetSize) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not a number from 1 to 100000", b)
 	}
 	*s = SetSize(n)
+	return nil
+}
+
+// Participant is a service's name and address.
+type Participant struct{ Name, URL string }
+
+var participantName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+
+// UnmarshalText reads name=URL.
+func (p *Participant) UnmarshalText(b []byte) error {
+	name, url, ok := strings.Cut(string(b), "=")
+	if !ok || url == "" || !participantName.MatchString(name) {
+		return errors.New("want name=URL, the name of up to 32 small letters, digits, - and _")
+	}
+	p.Name, p.URL = name, url
 	return nil
 }
