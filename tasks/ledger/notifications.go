@@ -10,7 +10,8 @@ import (
 )
 
 // A notification's way. Its window is open in the row of the item's count, where
-// Apply folds what it changes; a net change of zero is a change, too. Closed it is
+// Apply folds what it changes; a net change of zero is a change, too. (With
+// participants the end of a saga folds, into a row without a seq.) Closed it is
 // a row of its own, of which nothing but the attempts of its deliveries changes.
 //
 //	flip ──Apply──▶ open ──close──▶ closed ──▶ deliveries: pending ─┬▶ delivered
@@ -58,7 +59,8 @@ WITH due AS (
 	  FROM closed
 	RETURNING seq
 ), older AS (
-	-- what a binary that keeps windows in this table has left
+	-- those of sagas, which fold what all agreed to here, and what an older binary
+	-- has left
 	UPDATE notifications n
 	   SET seq = nextval('notifications_seq'), closed_at = statement_timestamp(),
 	       count = coalesce((SELECT c.count FROM item_counts c WHERE c.item_id = n.item_id), 0)
