@@ -229,7 +229,9 @@ func (w *works) agree(t tb, items ...string) map[string][]string {
 				t.Fatalf("%s: the ledger has %v, %s has %v; sagas %q", item, inLedger, p.name, held, w.sagas(t))
 			}
 		}
-		told := w.number(t, `SELECT coalesce(sum(delta), 0) FROM notifications WHERE item_id = $1`, item)
+		told := w.number(t, `
+			SELECT coalesce((SELECT sum(delta) FROM notifications WHERE item_id = $1), 0)
+			     + coalesce((SELECT delta FROM item_counts WHERE item_id = $1 AND closes_at IS NOT NULL), 0)`, item)
 		if told != count {
 			t.Fatalf("%s: receivers are told of %d, the count is %d; sagas %q", item, told, count, w.sagas(t))
 		}
