@@ -2,11 +2,12 @@
 -- an old backup): its ids would give new changes versions that lose.
 --
 -- KEYS  1 meta   2 log
--- ARGV  1 the id after the watermark   2 the watermark (log ids)
+-- ARGV  1 the id after the watermark   2 the watermark (log ids)   3 the number of
+--       shards that the ledger has
 --
 -- Returns 1 when the shard is fit or closed already, 0 when it was closed now.
 local shards = redis.call('HGET', KEYS[1], 'shards')
-if not shards or string.find(shards, '^mov') then return 1 end
+if not shards or string.find(shards, '^moving') or shards == 'moved to ' .. ARGV[3] then return 1 end
 local newer = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', 1)
 if #newer > 0 then return 1 end
 -- Every entry is at or below the watermark, the usual state after a drain; only

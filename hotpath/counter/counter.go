@@ -17,8 +17,9 @@ import (
 type Source interface {
 	// Settled returns a shard's floor and watermark, after a drain that is under
 	// way: it may hold entries that Redis has lost since. New log ids must be above
-	// the floor; floor >= watermark.
-	Settled(ctx context.Context, shard int) (floor, watermark like.Version, err error)
+	// the floor; floor >= watermark. It fails when the ledger belongs to another number
+	// of shards: who has not heard of the change must not open any.
+	Settled(ctx context.Context, shards, shard int) (floor, watermark like.Version, err error)
 	// Counts reads the counts of items and whether users[i] likes items[i]
 	// ("" = nobody asks; nil users: nobody at all), order kept, zero for items that
 	// it does not know.

@@ -17,10 +17,13 @@ import (
 //	Move     every shard says "moving to N": closed, and not to be opened
 //	Waiting  until the ledger has what the logs hold
 //	         (the ledger changes its own layout)
-//	Retire   shards that the new number does not have are dropped, the others say
+//	Retire   shards that the new number does not have are dropped, and all say
 //	         "moved to N": to be opened for N only
 //
-// A crash in between is repaired by beginning again.
+// A crash in between is repaired by beginning again. A copy of Redis from before
+// is known by its logs, which end below the watermarks: what it says of another
+// number does not count then. Only "moving to N" always does, since it may be
+// true.
 
 // Move closes every shard until Retire; also those that only the new number has.
 // A process with the new number may be left from earlier: what it wrote to one
@@ -66,9 +69,9 @@ func (l *Log) Retire(ctx context.Context, to int) error {
 	return l.arrive(ctx, to)
 }
 
-// arrive ends the move of the shards that stay.
+// arrive ends the move.
 func (l *Log) arrive(ctx context.Context, to int) error {
-	for s := range to {
+	for s := range max(len(l.keys), to) {
 		meta := keysOf(s).meta
 		says, err := l.rdb.HGet(ctx, meta, "shards").Result()
 		if err == nil && says == movingTo(to) {

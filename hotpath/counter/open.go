@@ -15,7 +15,7 @@ import (
 func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 	k := &c.keys[shard]
 	for range 3 { // purging and opening may have to take turns with another opener
-		floor, watermark, err := c.src.Settled(ctx, shard)
+		floor, watermark, err := c.src.Settled(ctx, c.opt.Shards, shard)
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
@@ -90,26 +90,26 @@ func (c *Counter) verify(ctx context.Context) error {
 }
 
 func (c *Counter) check(ctx context.Context, shard int) error {
-	_, watermark, err := c.src.Settled(ctx, shard)
+	_, watermark, err := c.src.Settled(ctx, c.opt.Shards, shard)
 	if err != nil {
 		return err
 	}
-	closed, err := closeIfBehind(ctx, c.plain, &c.keys[shard], watermark)
+	closed, err := closeIfBehind(ctx, c.plain, &c.keys[shard], watermark, c.opt.Shards)
 	if closed {
 		c.meter.closedShards.Inc()
 	}
 	return err
 }
 
-func closeIfBehind(ctx context.Context, rdb redis.UniversalClient, k *keys, watermark like.Version) (closed bool, err error) {
-	fit, err := checkScript.run(ctx, rdb, []string{k.meta, k.log}, watermark.Next().String(), watermark.String()).Int()
+func closeIfBehind(ctx context.Context, rdb redis.UniversalClient, k *keys, watermark like.Version, shards int) (closed bool, err error) {
+	fit, err := checkScript.run(ctx, rdb, []string{k.meta, k.log}, watermark.Next().String(), watermark.String(), shards).Int()
 	return err == nil && fit == 0, err
 }
 
 // CloseIfBehind closes a shard whose log's last id is below the watermark: new
 // ids would lose against what the ledger has. Ops reopen it above.
 func (l *Log) CloseIfBehind(ctx context.Context, shard int, watermark like.Version) (closed bool, err error) {
-	closed, err = closeIfBehind(ctx, l.rdb, &l.keys[shard], watermark)
+	closed, err = closeIfBehind(ctx, l.rdb, &l.keys[shard], watermark, len(l.keys))
 	if err != nil {
 		err = fmt.Errorf("compare the log of shard %d with the ledger: %w", shard, unavailable(err))
 	}

@@ -65,7 +65,7 @@ func (b *book) fail(err error) {
 	b.err = err
 }
 
-func (b *book) Settled(_ context.Context, shard int) (like.Version, like.Version, error) {
+func (b *book) Settled(_ context.Context, _, shard int) (like.Version, like.Version, error) {
 	leave, err := b.enter()
 	defer leave()
 	return max(b.floor[shard], b.watermark[shard]), b.watermark[shard], err

@@ -153,13 +153,20 @@ func (l *Ledger) Floor(ctx context.Context, shard int) (floor, watermark like.Ve
 }
 
 // Settled is Floor after the drain that may be under way: one that has read
-// entries which Redis has lost since will still commit them.
-func (l *Ledger) Settled(ctx context.Context, shard int) (floor, watermark like.Version, err error) {
+// entries which Redis has lost since will still commit them. Errors:
+// ErrShardsDiffer when the ledger does not belong to so many shards.
+func (l *Ledger) Settled(ctx context.Context, shards, shard int) (floor, watermark like.Version, err error) {
 	if _, _, err := l.Floor(ctx, shard); err != nil { // makes the row
 		return 0, 0, err
 	}
-	err = l.pool.QueryRow(ctx, `SELECT floor, version FROM watermarks WHERE shard = $1 FOR SHARE`,
-		shard).Scan(&floor, &watermark)
+	var have int
+	err = l.pool.QueryRow(ctx, `
+		SELECT w.floor, w.version, coalesce(l.shards, $2)
+		  FROM watermarks w LEFT JOIN layout l ON true
+		 WHERE w.shard = $1 FOR SHARE OF w`, shard, shards).Scan(&floor, &watermark, &have)
+	if err == nil && have != shards {
+		return 0, 0, differ(shards, have)
+	}
 	return floor, watermark, failed("wait for a drain", err)
 }
 

@@ -121,6 +121,12 @@ func TestChangedShardsAllStartAboveAllOldVersions(t *testing.T) {
 			if err != nil || floor != 61 || mark != 61 {
 				t.Fatalf("shard %d has floor %d, watermark %d, %v; want 61", shard, floor, mark, err)
 			}
+			if floor, mark, err = s.Settled(t.Context(), to, shard); err != nil || floor != 61 || mark != 61 {
+				t.Fatalf("shard %d settles at floor %d, watermark %d, %v; want 61", shard, floor, mark, err)
+			}
+			if _, _, err = s.Settled(t.Context(), 4, shard); !errors.Is(err, ledger.ErrShardsDiffer) {
+				t.Fatalf("shard %d for who has not heard of the change: %v", shard, err)
+			}
 		}
 		if err := s.ChangeShards(t.Context(), to, 12); err == nil {
 			t.Fatal("12 shards were accepted")

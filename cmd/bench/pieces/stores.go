@@ -123,7 +123,7 @@ func applied(ctx context.Context, c *counter.Counter, ops []like.Op, results []l
 type nothing struct{}
 
 // Settled implements counter.Source.
-func (nothing) Settled(context.Context, int) (floor, watermark like.Version, err error) {
+func (nothing) Settled(context.Context, int, int) (floor, watermark like.Version, err error) {
 	return 0, 0, nil
 }
 
