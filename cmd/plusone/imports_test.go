@@ -21,6 +21,7 @@ var mayImport = map[string][]string{
 	"tasks":                           {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"tasks/ledger":                    {"hotpath/like", "migrations"},
 	"tasks/barrier/...":               {"tasks/barrier"},
+	"tasks/barrier/example":           {"tasks/barrier/..."},
 	"tasks/saga":                      {"hotpath/like", "hotpath/counter", "tasks", "tasks/ledger"},
 	"reconcile":                       {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"cmd/...":                         {"hotpath/...", "tasks/...", "reconcile", "migrations", "scripts/...", "cmd/internal/..."},

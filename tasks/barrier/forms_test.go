@@ -35,7 +35,6 @@ var errWork = errors.New("the work has failed")
 type pgForm struct {
 	pgbarrier.Barrier
 	*pgxpool.Pool
-	last func() // before the work ends, when not nil
 }
 
 func newPool(t testing.TB, url string) *pgxpool.Pool {
@@ -57,7 +56,11 @@ func newPgForm(t testing.TB) (*pgForm, string) {
 }
 
 func (f *pgForm) do(ctx context.Context, step barrier.Step, ops []barrier.Op) ([]barrier.Answer, error) {
-	return f.Run(ctx, f.Pool, step, ops, func(ctx context.Context, tx pgx.Tx, ops []barrier.Op) ([]barrier.Answer, error) {
+	return f.Run(ctx, f.Pool, step, ops, f.work(step))
+}
+
+func (f *pgForm) work(step barrier.Step) pgbarrier.Work {
+	return func(ctx context.Context, tx pgx.Tx, ops []barrier.Op) ([]barrier.Answer, error) {
 		answers := make([]barrier.Answer, len(ops))
 		for i, op := range ops {
 			switch {
@@ -76,11 +79,8 @@ func (f *pgForm) do(ctx context.Context, step barrier.Step, ops []barrier.Op) ([
 				return nil, errWork
 			}
 		}
-		if f.last != nil {
-			f.last()
-		}
 		return answers, nil
-	})
+	}
 }
 
 func (f *pgForm) journal(t testing.TB, saga string) []string {
