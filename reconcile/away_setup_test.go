@@ -81,7 +81,7 @@ func (n *node) try(item, user string, want like.Want) (like.Result, time.Duratio
 // load is clients that like and unlike by their own pairs and know what was
 // acknowledged. An op without an answer is repeated until it has one.
 type load struct {
-	t     *testing.T
+	t     testing.TB
 	nodes []*node
 	stop  context.CancelFunc
 	all   sync.WaitGroup
@@ -165,7 +165,7 @@ func (l *load) directOps() {
 	await(l.t, "the ledger takes likes", func() bool { return l.direct.Load() >= upTo })
 }
 
-func await(t *testing.T, what string, holds func() bool) {
+func await(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for until := time.Now().Add(25 * time.Second); !holds(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(until) {

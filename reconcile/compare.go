@@ -16,7 +16,6 @@ type comparison struct {
 	*pass
 	shard int
 	pin   *counter.Pin
-	owed  int // pairs compared, not yet paid for at the bounded rate
 }
 
 // suspect is a pair that differs, and what would mend it.
@@ -65,8 +64,7 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
-	c.report.Items += int64(len(seen))
-	c.meter.items.Add(float64(len(seen)))
+	c.looked(len(seen), 0)
 	return within(ctx, c.pin.Keep)
 }
 
@@ -127,7 +125,7 @@ func (c *comparison) small(ctx context.Context, items []counter.Item) error {
 			return err
 		}
 	}
-	c.owed += pairs + len(extra)
+	c.looked(0, pairs+len(extra))
 	return nil
 }
 
@@ -253,19 +251,5 @@ func (c *comparison) drop(ctx context.Context, item, cause string) error {
 		d.Repaired = true
 	}
 	c.found(d)
-	return nil
-}
-
-// pay counts the pairs compared and keeps to the bounded rate. It may take long,
-// so it stands outside of every step and holds no pin, but for a page's share.
-func (c *comparison) pay(ctx context.Context) error {
-	c.report.Pairs += int64(c.owed)
-	c.meter.pairs.Add(float64(c.owed))
-	for ; c.owed > 0; c.owed -= c.pace.Burst() {
-		if err := c.pace.WaitN(ctx, min(c.owed, c.pace.Burst())); err != nil {
-			return err
-		}
-	}
-	c.owed = 0
 	return nil
 }

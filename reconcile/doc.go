@@ -13,12 +13,23 @@
 //
 // How a shard is looked at, some items at a time:
 //
+//	digests of the items' likers, of both sides at once ──► alike: done
+//	    │ not alike: drift, live traffic, or no wholly resident item
+//	    ▼
 //	pin the log at its last id L ──► wait until the ledger has L
 //	    ──► snapshot items in Redis ──► read their rows in the ledger
 //	    ──► a pair that differs is drift, unless an entry after L names it or
 //	        its row is newer than L
 //	    ──► repair, if the pin still stands and still no entry names it
 //	    ──► release the pin
+//
+// A digest is made of every pair: Redis lists the users and this process hashes
+// them, Postgres hashes its rows by the same function. It holds their number and two
+// sums of 64 bits, by keys that are drawn anew for some hundred items each. Two sets
+// that differ have one digest by a chance of 2^-128, and by another one in the next
+// pass; nobody can choose ids that it takes for others. Where digests and counts are
+// alike nothing is left to be repaired, so neither a pin nor one moment of both
+// sides is needed.
 //
 // What comes after L explains every difference that traffic makes. The log keeps
 // it until the pin's owner has read it and remembered what concerns its items;

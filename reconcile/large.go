@@ -92,7 +92,7 @@ func (l *largeItem) ledgerPage(ctx context.Context) (more bool, err error) {
 func (l *largeItem) endPage(ctx context.Context, suspects []suspect, pairs int) error {
 	moved, err := l.mend(ctx, suspects)
 	l.moved += moved[l.id]
-	l.owed += pairs
+	l.looked(0, pairs)
 	if err == nil {
 		err = l.pin.Keep(ctx)
 	}

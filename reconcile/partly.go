@@ -69,7 +69,7 @@ func (p *partlyItem) page(ctx context.Context) (more bool, err error) {
 	if _, err = p.mend(ctx, append(append(suspects, extra...), kept...)); err != nil {
 		return false, err
 	}
-	p.owed += len(members)
+	p.looked(0, len(members))
 	return next != 0, p.pin.Keep(ctx)
 }
 

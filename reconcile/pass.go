@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"plusone/hotpath/counter"
@@ -16,7 +17,7 @@ const (
 	lookItems  = 16  // looked at in one script: bounds how long Redis is busy
 	pageUsers  = 1000
 	recentMost = 1024 // recent items of a shard in one round
-	bookItems  = 100
+	bookItems  = 500
 )
 
 // stepTime bounds one step: a page, a script, a statement, and the waiting for
@@ -38,6 +39,7 @@ type pass struct {
 	report  Report
 	recent  time.Time // when recent items were looked at last
 	pending []Drift   // found, not yet noted
+	owed    int       // pairs compared, not yet paid for at the bounded rate
 }
 
 func (r *Reconciler) begin(ctx context.Context, dry bool) (*pass, error) {
@@ -148,12 +150,10 @@ func (p *pass) recents(ctx context.Context) {
 				items, err = p.log.Recent(ctx, shard, recentMost)
 				return err
 			})
-			for len(items) > 0 && err == nil {
-				n := min(len(items), chunkItems)
-				err = p.chunk(ctx, shard, items[:n])
-				items = items[n:]
+			if err != nil {
+				return err
 			}
-			return err
+			return p.compare(ctx, shard, items)
 		})
 		if err != nil && !errors.Is(err, ErrTaken) {
 			p.skip(shard, fmt.Errorf("recently changed items: %w", err))
@@ -163,6 +163,11 @@ func (p *pass) recents(ctx context.Context) {
 
 // shard compares all resident items of a shard.
 func (p *pass) shard(ctx context.Context, shard int) error {
+	// A closed shard, and a log that has lost its end, are found also where nothing
+	// else differs.
+	if err := p.chunk(ctx, shard, nil); err != nil {
+		return err
+	}
 	var cursor, next uint64
 	for {
 		var items []string
@@ -173,17 +178,28 @@ func (p *pass) shard(ctx context.Context, shard int) error {
 		if err != nil {
 			return err
 		}
-		for len(items) > 0 { // a small hash comes as one page, whatever was asked for
-			n := min(len(items), chunkItems)
-			if err := p.chunk(ctx, shard, items[:n]); err != nil {
-				return err
-			}
-			items = items[n:]
+		if err := p.compare(ctx, shard, items); err != nil {
+			return err
 		}
 		if cursor = next; cursor == 0 {
 			return nil
 		}
 	}
+}
+
+// compare compares items of a shard: all of them at a glance, then under a pin
+// those that are not alike.
+func (p *pass) compare(ctx context.Context, shard int, items []string) error {
+	for some := range slices.Chunk(items, chunkItems) {
+		others, err := p.unlike(ctx, shard, some)
+		if err == nil && len(others) > 0 {
+			err = p.chunk(ctx, shard, others)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // chunk compares some items of a shard under one pin. It keeps to the bounded
@@ -192,6 +208,27 @@ func (p *pass) chunk(ctx context.Context, shard int, items []string) error {
 	c := &comparison{pass: p, shard: shard}
 	err := c.pinned(ctx, items)
 	return errors.Join(err, within(context.WithoutCancel(ctx), p.note), c.pay(ctx))
+}
+
+// looked counts what was compared.
+func (p *pass) looked(items, pairs int) {
+	p.report.Items += int64(items)
+	p.meter.items.Add(float64(items))
+	p.report.Pairs += int64(pairs)
+	p.meter.pairs.Add(float64(pairs))
+	p.owed += pairs
+}
+
+// pay keeps to the bounded rate. It may take long, so it stands outside of every
+// step and holds no pin, but for a page's share.
+func (p *pass) pay(ctx context.Context) error {
+	for ; p.owed > 0; p.owed -= p.pace.Burst() {
+		if err := p.pace.WaitN(ctx, min(p.owed, p.pace.Burst())); err != nil {
+			return err
+		}
+	}
+	p.owed = 0
+	return nil
 }
 
 func (c *comparison) pinned(ctx context.Context, items []string) error {

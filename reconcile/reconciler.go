@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Every  time.Duration // between looks at recently changed items; 10 s
 	Full   time.Duration // between complete passes over a shard; 5 min
-	Rate   int           // pairs compared a second, at most; 100,000
+	Rate   int           // pairs compared a second, at most; 100,000; below 0: no bound
 	Settle time.Duration // how long the ledger may take to catch up with a pin; 10 s
 
 	// Ring asks for a drain of a shard. It must not block.
@@ -62,9 +62,13 @@ type Reconciler struct {
 // New returns a Reconciler of the logs' shards.
 func New(log *counter.Log, led *ledger.Ledger, opt Options) *Reconciler {
 	opt = opt.withDefaults()
+	most := rate.Limit(opt.Rate)
+	if opt.Rate < 0 {
+		most = rate.Inf
+	}
 	return &Reconciler{
 		log: log, ledger: led, opt: opt,
-		pace: rate.NewLimiter(rate.Limit(opt.Rate), max(opt.Rate/10, 2*pageUsers)), meter: newMeter(opt.Metrics),
+		pace: rate.NewLimiter(most, max(opt.Rate/10, 2*pageUsers)), meter: newMeter(opt.Metrics),
 	}
 }
 

@@ -26,7 +26,7 @@ const shards = 4
 
 // rig is both sides, a counter in front and a drain behind.
 type rig struct {
-	t       *testing.T
+	t       testing.TB
 	server  *private.Redis
 	pg      string // URL
 	rdb     *redis.Client
@@ -37,12 +37,12 @@ type rig struct {
 	drainer *tasks.Drainer
 }
 
-func newRig(t *testing.T) *rig {
+func newRig(t testing.TB) *rig {
 	t.Helper()
 	return newRigOf(t, counter.Options{Shards: shards})
 }
 
-func newRigOf(t *testing.T, counts counter.Options) *rig {
+func newRigOf(t testing.TB, counts counter.Options) *rig {
 	t.Helper()
 	server := privatetest.Redis(t)
 	opt, err := redis.ParseURL(server.URL())
@@ -162,7 +162,7 @@ func told(rep Report) string {
 	return strings.Join(lines, "\n")
 }
 
-func expect(t *testing.T, rep Report, lines ...string) {
+func expect(t testing.TB, rep Report, lines ...string) {
 	t.Helper()
 	slices.Sort(lines)
 	if got, want := told(rep), strings.Join(lines, "\n"); got != want {
@@ -170,7 +170,7 @@ func expect(t *testing.T, rep Report, lines ...string) {
 	}
 }
 
-func ok(t *testing.T, err error) {
+func ok(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)

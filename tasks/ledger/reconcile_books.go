@@ -38,13 +38,14 @@ type WrongCount struct {
 // and returns those that differ.
 func (l *Ledger) CheckCounts(ctx context.Context, items []string) ([]WrongCount, error) {
 	rows, err := l.pool.Query(ctx, `
-		SELECT q.item_id, coalesce(c.count, 0), r.sum
+		-- One pass over the table's pages for all items: see Digests.
+		SELECT q.item_id, coalesce(c.count, 0), coalesce(r.sum, 0)
 		  FROM unnest($1::text[]) AS q (item_id)
 		  LEFT JOIN item_counts c ON c.item_id = q.item_id
-		 CROSS JOIN LATERAL (
-			SELECT coalesce(sum(weight), 0)::bigint AS sum FROM likes WHERE item_id = q.item_id AND liked
-		 ) r
-		 WHERE coalesce(c.count, 0) <> r.sum`, items)
+		  LEFT JOIN (
+			SELECT item_id, sum(weight) AS sum FROM likes WHERE item_id = ANY ($1) AND liked GROUP BY item_id
+		 ) AS r ON r.item_id = q.item_id
+		 WHERE coalesce(c.count, 0) <> coalesce(r.sum, 0)`, items)
 	if err != nil {
 		return nil, failed("check counts", err)
 	}
