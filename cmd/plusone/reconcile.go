@@ -48,10 +48,14 @@ func (p *process) addReconciler(s settings.Reconcile) {
 }
 
 func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {
-	return reconcile.Options{
-		Every: s.ReconcileEvery, Full: s.ReconcileFull, Rate: s.ReconcileRate, Settle: s.ReconcileSettle,
+	o := reconcile.Options{
+		Every: s.ReconcileEvery, Full: s.ReconcileFull, Settle: s.ReconcileSettle,
 		Ring: func(shard int) { p.bell.Ring(shard) }, Metrics: p.registry,
 	}
+	if s.ReconcileRate != nil {
+		o.Rate = *s.ReconcileRate
+	}
+	return o
 }
 
 // once makes one pass, with the doorbell beside it through which it asks for
@@ -66,7 +70,11 @@ func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer)
 	defer reported()
 	var failed error
 	p.add("pass", func(ctx context.Context) error {
-		report, err := reconcile.New(p.logs, p.ledger, p.reconcileOptions(c.Reconcile)).Once(ctx, c.DryRun)
+		o := p.reconcileOptions(c.Reconcile)
+		if o.Rate == 0 {
+			o.Rate = -1 // somebody waits for it
+		}
+		report, err := reconcile.New(p.logs, p.ledger, o).Once(ctx, c.DryRun)
 		failed = errors.Join(c.show(out, report), err)
 		reported()
 		<-ctx.Done()

@@ -29,7 +29,7 @@ func reconciled(ctx context.Context, l *Lab) (Figures, error) {
 			return f, err
 		}
 		before := s.CPU()
-		said, err := s.Once(ctx, "reconcile", "--once", "--json", "--reconcile-rate", "1000000000")
+		said, err := s.Once(ctx, "reconcile", "--once", "--json")
 		if err != nil {
 			return f, err
 		}

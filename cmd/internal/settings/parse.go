@@ -58,6 +58,8 @@ func above0(v reflect.Value) bool {
 	switch v := v.Interface().(type) {
 	case int:
 		return v > 0
+	case *int: // nil: not given
+		return v == nil || *v > 0
 	case time.Duration:
 		return v > 0
 	}

@@ -146,7 +146,7 @@ func TestABadValueIsAnErrorThatNamesItsSetting(t *testing.T) {
 	for name, value := range map[string]string{
 		"shards": "17", "max-body": "many", "op-timeout": "soon", "trusted-proxies": "10.0.0.0/99", "auth": "none",
 		"log-level": "loud", "webhook-ladder": "[1s, [2s]]", "unsafe": "perhaps",
-		"listen": "{a: b}", "reconcile-every": "0s", "queue-size": "-1", "internal-token": "sha256:abcd",
+		"listen": "{a: b}", "reconcile-every": "0s", "queue-size": "-1", "reconcile-rate": "0", "internal-token": "sha256:abcd",
 	} {
 		_, err := parse(t, name+": "+value+"\n", nil)
 		if err == nil || !strings.Contains(err.Error(), "plusone.yaml: "+name+": ") || strings.HasPrefix(err.Error(), "--") {

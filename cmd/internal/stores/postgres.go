@@ -28,6 +28,7 @@ func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpo
 	}
 	o.ConnConfig.ConnectTimeout = dialTime
 	setDefault(o.ConnConfig.RuntimeParams, "application_name", "plusone")
+	setDefault(o.ConnConfig.RuntimeParams, "jit", "off") // our statements are short, or the same again and again
 	if !opts.Long {
 		setDefault(o.ConnConfig.RuntimeParams, "statement_timeout", statementTime)
 		setDefault(o.ConnConfig.RuntimeParams, "idle_in_transaction_session_timeout", statementTime)
