@@ -1,6 +1,6 @@
 -- Make an item partly resident, if it is not, and forget some of its users.
 --
--- KEYS  1 meta   2 counts   3 log   4 likers
+-- KEYS  1 meta   2 counts   3 log   4 partly   5 likers
 -- ARGV  1 item   2 the smallest id of the entries that were not looked at yet
 --       3 n   then n users whom the entries before took out of the set last,
 --       then members of the set to drop, of whom those entries say nothing
@@ -14,7 +14,7 @@
 -- ledger. So nobody may be missing whom the ledger may not have yet: users who
 -- have just been removed are marked as known not to like it, and users whom the
 -- log names are kept.
-local meta, counts, log, likers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local meta, counts, log, likers = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local item, n = ARGV[1], tonumber(ARGV[3])
 if redis.call('HEXISTS', counts, item) == 0 then return {'cold', 0} end
 local said = told(log, ARGV[2], item)
@@ -23,6 +23,7 @@ if not said then return {'many', 0} end
 local function removed(user)
   if redis.call('SISMEMBER', likers, user) == 0 then redis.call('SADD', likers, '%' .. user) end
 end
+redis.call('SADD', KEYS[4], item)
 if redis.call('SADD', likers, '%') == 1 then
   for i = 4, 3 + n do removed(ARGV[i]) end
   for user, sign in pairs(said) do

@@ -1,7 +1,7 @@
 -- Make loaded items resident.
 --
--- KEYS  1 meta   2 counts   then three per item: lease, loaded (temporary set,
---       absent when nobody likes the item), likers
+-- KEYS  1 meta   2 counts   3 partly   then three per item: lease, loaded (temporary
+--       set, absent when nobody likes the item), likers
 -- ARGV  1 generation   2 token   then two per item: item id, number of likers;
 --       a number that begins with % makes the item partly resident (like.lua tells
 --       what that is), with nobody known
@@ -10,8 +10,8 @@
 -- shard was reopened, the lease has run out, or the temporary set is incomplete).
 local fit = redis.call('HGET', KEYS[1], 'gen') == ARGV[1]
 local states = {}
-for i = 1, (#KEYS - 2) / 3 do
-  local lease, loaded, likers = unpack(KEYS, 3 * i, 3 * i + 2)
+for i = 1, (#KEYS - 3) / 3 do
+  local lease, loaded, likers = unpack(KEYS, 3 * i + 1, 3 * i + 3)
   local item, partly, count = ARGV[1 + 2 * i], string.match(ARGV[2 + 2 * i], '^(%%?)(%-?%d+)$')
   local n = partly == '' and tonumber(count) or 0
   if redis.call('HEXISTS', KEYS[2], item) == 1 then
@@ -23,7 +23,8 @@ for i = 1, (#KEYS - 2) / 3 do
     redis.call('UNLINK', likers)             -- RENAME would free it on the spot
     if partly ~= '' then
       redis.call('SADD', likers, '%')
-      redis.call('HINCRBY', KEYS[1], 'forgot', 1) -- who was known of it before is not any more
+      redis.call('SADD', KEYS[3], item)
+      forgot(KEYS[1]) -- who was known of it before is not any more
     elseif n > 0 then
       redis.call('RENAME', loaded, likers)
       redis.call('PERSIST', likers)

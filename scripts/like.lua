@@ -1,63 +1,139 @@
 -- Apply the ops of one shard, in order, all or nothing per item.
 --
--- KEYS  1 meta   2 counts   3 log   4.. likers, one set per item of this call
+-- KEYS  1 meta   2 counts   3 log   4 partly   5.. likers, one set per item of
+--       this call, each item once: its id is what follows "likers:"
 -- ARGV  1 shards   2 max_pending   3 the time after which the call must not be
 --       applied, in ms of this server's clock; 0 for none
---       then, for G = #KEYS-3 items:
---       G item ids, G strings of wants (one of 0 1 ~ per op of that item: not
---       liked, liked, toggle), then the users of all ops, item after item
+--       4 wants, a letter per op, item after item: l like, u unlike, t toggle; in
+--       upper case where another item begins   5.. the users of the ops
 --
 -- Returns {'closed'}  the shard is not open for this number of shards
 --         {'full'}    the log holds max_pending entries or more
 --         {'late'}    its time is over: nobody waits for the answer any more, and
 --                     later ops may have been answered
---         {id, outcomes, start…}  id of the log entry ('' if nothing changed);
+--         {id, outcomes, starts}  id of the log entry ('' if nothing changed);
 --         one letter per op: + liked now, - not liked now, L was liked already,
 --         N was not liked already, c item is cold, u user is unknown, e refused;
---         and per item the count before the call (for e: the reason)
+--         and a line per item: the count before the call (for e: the reason)
 --
 -- An item is resident wholly, or partly: then its set holds the member '%', the
 -- users who are known to like it, and '%'..user for those who are known not to.
--- No id holds a '%'. Of anybody else the ledger must be asked first.
+-- No id holds a '%'. Of anybody else the ledger must be asked first. Partly resident
+-- items are also named in the set `partly` (shared.lua), so that all others are
+-- liked without a look; when that can't be relied on every set is looked into.
 --
 -- Nothing is undone in Redis when a script fails, so whatever may fail comes
--- first: the log is looked at before anything is written, an item's set is
--- read (wrong type) and its count moved (not a number, out of memory) before
--- the set changes. After the first write Redis refuses nothing for lack of
--- memory, so the log entry follows every change it names. For the same reason
--- the counts of items that were only liked, by people who had not, may be
--- written together behind their sets: they were read as plain numbers.
+-- first. An item's first write is to its set: it may be refused (wrong type, out of
+-- memory), and then nothing of the item has changed. After the first write Redis
+-- refuses nothing for lack of memory, so the log entry follows every change it
+-- names, and so do the counts, which were read as plain numbers.
 local counts, log = KEYS[2], KEYS[3]
-local G = #KEYS - 3
+local G = #KEYS - 4
 local KEYS, ARGV = KEYS, ARGV
-local call, pcall, byte, find, concat = redis.call, redis.pcall, string.byte, string.find, table.concat
+local call, pcall, concat = redis.call, redis.pcall, table.concat
+local find, rep, sub = string.find, string.rep, string.sub
 
-if call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return {'closed'} end
+local meta = call('HMGET', KEYS[1], 'shards', 'forgot', 'marked')
+if meta[1] ~= ARGV[1] then return {'closed'} end
 if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
 if ARGV[3] ~= '0' then
   local now = call('TIME')
   if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[3]) then return {'late'} end
 end
 
-local marks = call('HMGET', counts, unpack(ARGV, 4, 3 + G))
-local outcomes, reply = {}, {'', ''}
+local items, from = {}, #counts + 2 -- where the id begins in the name of an item's set
+for g = 1, G do items[g] = sub(KEYS[4 + g], from) end
+local starts = call('HMGET', counts, unpack(items))
+local unsure = meta[2] ~= meta[3]
+local partly = meta[2] and not unsure and call('SMISMEMBER', KEYS[4], unpack(items))
+
+local outcomes = {}
 local entry, e = {}, 0 -- pieces of the log entry, joined once; how many these are
-local liked, l = {}, 0 -- items and their new counts, by turns; how many values these are
-local at = 3 + 2 * G   -- ops before this item end here in ARGV
+local moved, m = {}, 0 -- items and their new counts, by turns; how many values these are
+local at = 4           -- ops before this item end here in ARGV
 
-local nobody = {}
+-- Note that these users of an item changed, and its count by so much.
+local function note(item, start, by, sign, users)
+  moved[m + 1], moved[m + 2], m = item, start + by, m + 2
+  entry[e + 1], entry[e + 2], entry[e + 3], entry[e + 4], e = '\n', item, sign, users, e + 4
+end
 
--- Of the n users who follow ARGV[at] and are not in the set of a partly resident
--- item: those who are not known to be rightly missing.
+-- The ways to apply the n ops whose users follow ARGV[at] to an item: each returns
+-- their outcomes, or nil, with a reason when they are refused. Without one it has
+-- done nothing, and another way may.
+
+-- One op on a wholly resident item.
+local function one(item, likers, start, want)
+  local user = ARGV[at + 1]
+  if want ~= 'U' then
+    if want == 'T' and start == '0' then return end
+    local added = pcall('SADD', likers, user)
+    if added == 1 then
+      note(item, start, 1, ' +', user)
+      return '+'
+    end
+    if added ~= 0 then return end
+    if want == 'L' then return 'L' end
+  elseif start == '0' then
+    return
+  end
+  local removed = pcall('SREM', likers, user)
+  if removed == 1 then
+    note(item, start, -1, ' -', user)
+    return '-'
+  end
+  if removed == 0 then return 'N' end
+end
+
+-- Two likes of a wholly resident item.
+local function two(item, likers, start)
+  local user, other = ARGV[at + 1], ARGV[at + 2]
+  if user == other then return end
+  local a, b = pcall('SADD', likers, user), pcall('SADD', likers, other)
+  if type(a) == 'table' then return end -- b is one, too
+  if a + b == 2 then
+    note(item, start, 2, ' +', user .. ' +' .. other)
+  elseif a + b == 1 then
+    note(item, start, 1, ' +', a == 1 and user or other)
+  end
+  return (a == 1 and '+' or 'L') .. (b == 1 and '+' or 'L')
+end
+
+-- Likes alone (to = 1), or unlikes alone (to = 0), of a wholly resident item, of
+-- which `there` name a user who is in its set: if that is none, or all.
+local function all(item, likers, start, n, there, to)
+  local write, done, kept, by = 'SADD', '+', 'L', 1
+  if to == 0 then write, done, kept, by, there = 'SREM', '-', 'N', -1, n - there end
+  if there == n then return rep(kept, n) end
+  if there > 0 then return end
+  local moves = pcall(write, likers, unpack(ARGV, at + 1, at + n))
+  if type(moves) == 'table' then return nil, moves.err end
+  if moves == n then
+    note(item, start, by * n, ' ' .. done, concat(ARGV, ' ' .. done, at + 1, at + n))
+    return rep(done, n)
+  end
+  local seen, out, users = {}, {}, {} -- somebody comes twice
+  for i = 1, n do
+    local user = ARGV[at + i]
+    out[i] = seen[user] and kept or done
+    if not seen[user] then users[#users + 1] = user end
+    seen[user] = true
+  end
+  note(item, start, by * moves, ' ' .. done, concat(users, ' ' .. done))
+  return concat(out)
+end
+
+-- Of users who are not in the set of a partly resident item: those who are not
+-- known to be rightly missing.
 local function unknowns(likers, was, n)
   local missing, ask, unknown = {}, {}, {}
   for i = 1, n do
-    if was[1 + i] == 0 then
+    if was[i] == 0 then
       missing[#missing + 1] = ARGV[at + i]
       ask[#ask + 1] = '%' .. ARGV[at + i]
     end
   end
-  if #ask == 0 then return nobody end
+  if #ask == 0 then return unknown end
   local known = call('SMISMEMBER', likers, unpack(ask))
   for i, user in ipairs(missing) do
     if known[i] == 0 then unknown[user] = true end
@@ -65,59 +141,38 @@ local function unknowns(likers, was, n)
   return unknown
 end
 
--- Say to the log that these users of an item changed: a line of its entry.
-local function say(item, sign, users)
-  entry[e + 1], entry[e + 2], entry[e + 3], entry[e + 4], e = '\n', item, sign, users, e + 4
+-- Make users of an item what now says, unless it is what they were before, and note
+-- all of them.
+local function write(item, likers, start, order, before, now, part)
+  local adds, removes, words, by = {}, {}, {}, 0
+  for i, user in ipairs(order) do
+    local to = now[user]
+    words[2 * i - 1], words[2 * i] = to == 1 and ' +' or ' -', user
+    if to ~= before[user] then
+      local list, other = adds, removes
+      if to == 0 then list, other = removes, adds end
+      list[#list + 1] = user
+      if part then other[#other + 1] = '%' .. user end
+      by = by + to - before[user]
+    end
+  end
+  if start + by < 0 then return 'the stored count is below the number of likers' end
+  if #adds > 0 then
+    local done = pcall('SADD', likers, unpack(adds))
+    if type(done) == 'table' then return done.err end
+  end
+  if #removes > 0 then call('SREM', likers, unpack(removes)) end
+  note(item, start, by, '', concat(words))
 end
 
--- Of the n users who follow ARGV[at], some of whom come twice: the outcomes of
--- their likes when nobody liked the item before, and the users, once.
-local function once(n)
-  local seen, out, users = {}, {}, {}
-  for i = 1, n do
-    local user = ARGV[at + i]
-    out[i] = seen[user] and 'L' or '+'
-    if not seen[user] then users[#users + 1] = user end
-    seen[user] = true
-  end
-  return concat(out), concat(users, ' +')
-end
-
--- The common case: n likes of a wholly resident item by users who do not like it
--- yet. Returns as apply does.
-local function like(item, likers, mark, n)
-  local added = pcall('SADD', likers, unpack(ARGV, at + 1, at + n))
-  if type(added) == 'table' then return nil, added.err end
-  liked[l + 1], liked[l + 2], l = item, string.format('%.0f', mark + added), l + 2
-  if added == n then
-    say(item, ' +', n == 1 and ARGV[at + 1] or concat(ARGV, ' +', at + 1, at + n))
-    return n == 1 and '+' or string.rep('+', n)
-  end
-  local out, users = once(n)
-  say(item, ' +', users)
-  return out
-end
-
--- Apply the n ops whose users follow ARGV[at] and say to the log what changed;
--- returns their outcomes, or nil and the reason.
-local function apply(item, likers, mark, wants, n)
-  if #mark > 15 or not tonumber(mark) then return nil, 'the stored count is no count' end
-  local was = pcall('SMISMEMBER', likers, '%', unpack(ARGV, at + 1, at + n))
-  if was.err then return nil, was.err end
-  local partly = was[1] == 1
-  if not partly and (wants == '1' or not find(wants, '[^1]')) then
-    local there = 0
-    for i = 2, n + 1 do there = there + was[i] end
-    if there == n then return string.rep('L', n) end
-    if there == 0 and (mark == '0' or find(mark, '^[1-9]%d*$')) then return like(item, likers, mark, n) end
-  end
-  local unknown = partly and unknowns(likers, was, n) or nobody
-
+-- Any ops, one after the other in mind; was tells who is in the set.
+local function mixed(item, likers, start, wants, n, was, part)
+  local unknown = part and unknowns(likers, was, n) or {}
   local out, before, now, order = {}, {}, {}, {}
   for i = 1, n do
-    local user, want = ARGV[at + i], byte(wants, i)
-    local is = now[user] or was[1 + i]
-    local to = want == 126 and 1 - is or want - 48
+    local user, want = ARGV[at + i], sub(wants, i, i)
+    local is = now[user] or was[i]
+    local to = want == 'l' and 1 or want == 'u' and 0 or 1 - is
     if unknown[user] then
       out[i] = 'u'
     elseif to == is then
@@ -131,58 +186,67 @@ local function apply(item, likers, mark, wants, n)
       now[user] = to
     end
   end
-  if #order == 0 then return concat(out) end
-
-  local adds, removes, words = {}, {}, {}
-  local moved = 0
-  for i, user in ipairs(order) do
-    local to = now[user]
-    words[2 * i - 1], words[2 * i] = to == 1 and ' +' or ' -', user
-    if to ~= before[user] then
-      local list, other = adds, removes
-      if to == 0 then list, other = removes, adds end
-      list[#list + 1] = user
-      if partly then other[#other + 1] = '%' .. user end
-      moved = moved + to - before[user]
-    end
-  end
-  if tonumber(mark) + moved < 0 then return nil, 'the stored count is below the number of likers' end
-  if moved ~= 0 then
-    local done = pcall('HINCRBY', counts, item, moved)
-    if type(done) == 'table' then return nil, done.err end
-  end
-  if #adds > 0 then
-    local done = pcall('SADD', likers, unpack(adds))
-    if type(done) == 'table' then return nil, done.err end
-  end
-  if #removes > 0 then call('SREM', likers, unpack(removes)) end
-  say(item, '', concat(words))
+  local reason = #order > 0 and write(item, likers, start, order, before, now, part)
+  if reason then return nil, reason end
   return concat(out)
 end
 
-for g = 1, G do
-  local wants, mark = ARGV[3 + G + g], marks[g]
-  local n = #wants
-  if not mark then
-    outcomes[g], reply[2 + g] = string.rep('c', n), '0'
-  else
-    local out, reason = apply(ARGV[3 + g], KEYS[3 + g], mark, wants, n)
-    outcomes[g], reply[2 + g] = out or string.rep('e', n), reason or mark
+-- Any ops, with a look into the set first.
+local function any(item, likers, start, wants, n, part)
+  local was = pcall('SMISMEMBER', likers, unpack(ARGV, at + 1, at + n))
+  if was.err then return nil, was.err end
+  if part then part = call('SISMEMBER', likers, '%') == 1 end
+  wants = string.lower(wants)
+  local to = not find(wants, '[^l]') and 1 or not find(wants, '[^u]') and tonumber(start) >= n and 0
+  if to and not part then
+    local there = 0
+    for i = 1, n do there = there + was[i] end
+    local out, reason = all(item, likers, start, n, there, to)
+    if out or reason then return out, reason end
   end
+  return mixed(item, likers, start, wants, n, was, part)
+end
+
+local g = 0
+for wants in string.gmatch(ARGV[4], '%u%l*') do
+  g = g + 1
+  local start, n, out, reason = starts[g], #wants, nil, nil
+  if not start then
+    out = rep('c', n)
+    starts[g] = '0'
+  elseif #start > 15 or start ~= '0' and not find(start, '^[1-9]%d*$') then
+    reason = 'the stored count is no count'
+  else
+    local part = unsure or partly and partly[g] == 1
+    if not part then
+      if n == 1 then
+        out = one(items[g], KEYS[4 + g], start, wants)
+      elseif wants == 'Ll' then
+        out = two(items[g], KEYS[4 + g], start)
+      end
+    end
+    if not out then out, reason = any(items[g], KEYS[4 + g], start, wants, n, part) end
+  end
+  if reason then
+    out = rep('e', n)
+    starts[g] = reason
+  end
+  outcomes[g] = out
   at = at + n
 end
-reply[2] = concat(outcomes)
 
-if l > 0 then call('HSET', counts, unpack(liked, 1, l)) end
+if m > 0 then call('HSET', counts, unpack(moved, 1, m)) end
 
+local id = ''
 if e > 0 then
-  local id = call('XADD', log, '*', 'd', concat(entry, '', 2))
-  reply[1] = id
+  id = call('XADD', log, '*', 'd', concat(entry, '', 2))
   -- A clock that stands still makes the sequence number grow; a version holds
   -- 20 bits of it. Step to the next millisecond long before they are used up.
-  local ms, seq = string.match(id, '^(%d+)-(%d+)$')
-  if tonumber(seq) > 1040000 then
-    call('XADD', log, string.format('%.0f-0', tonumber(ms) + 1), 'm', 'step')
+  if not find(id, '-', -7, true) then
+    local ms, seq = string.match(id, '^(%d+)-(%d+)$')
+    if tonumber(seq) > 1040000 then
+      call('XADD', log, string.format('%.0f-0', tonumber(ms) + 1), 'm', 'step')
+    end
   end
 end
-return reply
+return {id, concat(outcomes), concat(starts, '\n')}

@@ -1,6 +1,6 @@
 -- Repair one finding of the reconciler, unless live traffic got there first.
 --
--- KEYS  1 meta   2 counts   3 log   4 likers   5 pin
+-- KEYS  1 meta   2 counts   3 log   4 likers   5 pin   6 partly
 -- ARGV  1 what   2 the pin's text   3 item   4 user   5 the smallest id of the
 --       entries after the pin that were not looked at yet   6, 7 for shift
 --   what: add     the ledger has the pair, its set has lost it
@@ -39,6 +39,7 @@ if newer ~= 'no' then return {newer == 'many' and 'many' or 'kept'} end
 if what == 'drop' then
   redis.call('HDEL', counts, item)
   redis.call('UNLINK', likers)
+  redis.call('SREM', KEYS[6], item)
   if partly then forgot(meta) end
   return {'done'}
 end

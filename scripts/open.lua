@@ -1,6 +1,6 @@
 -- Open a closed shard, unless its log still holds what the ledger lacks.
 --
--- KEYS  1 meta   2 counts   3 log
+-- KEYS  1 meta   2 counts   3 log   4 partly
 -- ARGV  1 shards   2 watermark (log id)   3 the smallest id that new entries may
 --       have   4 generation, new and unique
 --
@@ -13,7 +13,8 @@
 --
 -- Versions must never go back, so a log whose last id is too small gets a
 -- marker entry at the floor. The meta key is written last: whoever sees it sees
--- a floored log and an empty counts hash.
+-- a floored log and an empty counts hash. With no item resident none is partly, so
+-- `partly` may be relied on again (shared.lua).
 local shards = redis.call('HGET', KEYS[1], 'shards')
 if shards == ARGV[1] then return 'open' end
 if shards and shards ~= 'moved to ' .. ARGV[1] then return 'layout' end
@@ -23,5 +24,8 @@ if redis.call('EXISTS', KEYS[2]) == 1 then return 'dirty' end
 -- The one error: the log's last id is at or above the floor already.
 local floored = redis.pcall('XADD', KEYS[3], ARGV[3], 'm', 'open')
 if type(floored) == 'table' and not string.find(floored.err, 'equal or smaller') then return floored end
+local before = redis.call('HGET', KEYS[1], 'forgot')
+if before then redis.call('HSET', KEYS[1], 'marked', before) end
+redis.call('UNLINK', KEYS[4])
 redis.call('HSET', KEYS[1], 'shards', ARGV[1], 'gen', ARGV[4])
 return 'opened'

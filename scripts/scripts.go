@@ -19,6 +19,8 @@ var (
 	evict string
 	//go:embed forget.lua
 	forget string
+	//go:embed install.lua
+	install string
 	//go:embed mend.lua
 	mend string
 	//go:embed pin.lua
@@ -35,8 +37,6 @@ var (
 var (
 	//go:embed hold.lua
 	Hold string
-	//go:embed install.lua
-	Install string
 	//go:embed keep.lua
 	Keep string
 	//go:embed learn.lua
@@ -64,6 +64,7 @@ var (
 	Erase   = shared + erase
 	Evict   = shared + evict
 	Forget  = shared + forget
+	Install = shared + install
 	Mend    = shared + mend
 	Pin     = shared + pin
 	Retract = shared + retract

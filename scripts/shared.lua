@@ -45,4 +45,12 @@ end
 
 -- forgot(meta) says that something which was known of a partly resident item is not
 -- known any more: an answer of the ledger from before may be too old by now.
-local function forgot(meta) redis.call('HINCRBY', meta, 'forgot', 1) end
+--
+-- The set `partly` names at least the items that are resident partly: who makes one
+-- so puts it there and says forgot in the same script. A plusone from before there
+-- was that set moves only `forgot`, so where `marked` differs from it the set may
+-- lack items, until the shard is opened anew.
+local function forgot(meta)
+  redis.call('HINCRBY', meta, 'forgot', 1)
+  redis.call('HINCRBY', meta, 'marked', 1)
+end

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -30,7 +31,7 @@ type group struct {
 func newBatch(shard int, names *keys) *batch {
 	return &batch{
 		shard: shard, names: names, at: make(map[string]int),
-		keys: []string{names.meta, names.counts, names.log},
+		keys: []string{names.meta, names.counts, names.log, names.partly},
 	}
 }
 
@@ -46,30 +47,26 @@ func (b *batch) add(s *slot) {
 	b.ops++
 }
 
-// letters spells a like.Want for the script.
-const letters = "01~"
+// letters spell a like.Want for the script: first where an item begins, more behind.
+const (
+	first = "ULT"
+	more  = "ult"
+)
 
 // args are the script's arguments; it must not be applied after before, which is
 // in ms of Redis' clock, 0 for any time. Strings are pointed to: one in an
 // interface would be an allocation of its own.
 func (b *batch) args(opt Options, before int64) []any {
-	args := make([]any, 0, 3+2*len(b.groups)+b.ops)
-	args = append(args, opt.Shards, opt.MaxPending, before)
+	wants, args := make([]byte, 0, b.ops), make([]any, 4, 4+b.ops)
 	for i := range b.groups {
-		args = append(args, &b.groups[i].item)
-	}
-	for i := range b.groups {
-		wants := make([]byte, len(b.groups[i].slots))
-		for j, s := range b.groups[i].slots {
-			wants[j] = letters[s.op.Want]
-		}
-		args = append(args, wants)
-	}
-	for i := range b.groups {
+		letters := first
 		for _, s := range b.groups[i].slots {
+			wants = append(wants, letters[s.op.Want])
 			args = append(args, &s.op.User)
+			letters = more
 		}
 	}
+	args[0], args[1], args[2], args[3] = opt.Shards, opt.MaxPending, before, wants
 	return args
 }
 
@@ -103,9 +100,9 @@ func (c *Counter) settle(b *batch, cmd *redis.Cmd) {
 	}
 }
 
-// answer reads {id, outcomes, start…} as like.lua tells it.
+// answer reads {id, outcomes, starts} as like.lua tells it.
 func (c *Counter) answer(b *batch, reply []any) {
-	id, outcomes, ok := header(reply, b)
+	id, outcomes, starts, ok := texts(reply, b)
 	if !ok {
 		b.each(func(s *slot) { s.fail(fmt.Errorf("%w: redis answered %v", like.ErrUnknown, reply)) })
 		return
@@ -124,7 +121,8 @@ func (c *Counter) answer(b *batch, reply []any) {
 	now := time.Now()
 	for i := range b.groups {
 		n := len(b.groups[i].slots)
-		start, _ := reply[2+i].(string)
+		var start string
+		start, starts, _ = strings.Cut(starts, "\n")
 		if count, ok := c.answerGroup(&b.groups[i], outcomes[:n], start, receipt); ok {
 			c.cache.put(b.groups[i].item, count, now)
 		}
@@ -168,12 +166,14 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 	return count, ok
 }
 
-// header checks a reply's shape: one outcome per op, one count per item.
-func header(reply []any, b *batch) (id, outcomes string, ok bool) {
-	if len(reply) != 2+len(b.groups) {
-		return "", "", false
+// texts checks a reply's shape: one outcome per op, one count per item.
+func texts(reply []any, b *batch) (id, outcomes, starts string, ok bool) {
+	if len(reply) != 3 {
+		return "", "", "", false
 	}
 	id, okID := reply[0].(string)
 	outcomes, okOut := reply[1].(string)
-	return id, outcomes, okID && okOut && len(outcomes) == b.ops
+	starts, okStarts := reply[2].(string)
+	fits := len(outcomes) == b.ops && strings.Count(starts, "\n")+1 == len(b.groups)
+	return id, outcomes, starts, okID && okOut && okStarts && fits
 }

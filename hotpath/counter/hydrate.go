@@ -262,7 +262,7 @@ func firstOf(a, b error) error {
 // install runs install.lua for loans of one shard; one letter per loan.
 func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string, error) {
 	k := &w.c.keys[shard]
-	names := []string{k.meta, k.counts}
+	names := []string{k.meta, k.counts, k.partly}
 	args := []any{loans[0].gen, w.token}
 	for _, l := range loans {
 		names = append(names, k.lease+l.item, w.loadedKey(l), k.likers+l.item)

@@ -134,7 +134,7 @@ func (p *Pin) mend(ctx context.Context, fix Fix, pair Pair, more ...any) ([]stri
 		return nil, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, err)
 	}
 	reply, err := mendScript.run(ctx, p.l.rdb,
-		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin},
+		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin, p.k.partly},
 		append([]any{string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()}, more...)...).StringSlice()
 	switch {
 	case err != nil:

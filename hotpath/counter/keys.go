@@ -20,6 +20,7 @@ func ShardOf(item string, shards int) int { return Bucket(item) & (shards - 1) }
 // keys are the names of one shard's keys. All carry the shard as hash tag.
 type keys struct {
 	meta, counts, log, pin, recent string
+	partly                         string // a set that names the partly resident items
 	likers, lease, loaded          string // prefixes of the keys per item
 	rate                           string // prefix of the shared rate limits
 }
@@ -28,6 +29,7 @@ func keysOf(shard int) keys {
 	p := "p1:{" + strconv.Itoa(shard) + "}:"
 	return keys{
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
+		partly: p + "partly",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 		rate: p + "rate:",
 	}

@@ -22,7 +22,7 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 		if err := c.opt.Fence.Err(ctx); err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
-		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log},
+		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log, k.partly},
 			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text()).Text()
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)

@@ -57,6 +57,24 @@ func TestALargeItemIsLoadedPartlyAndAnswersForEverybody(t *testing.T) {
 	})
 }
 
+func TestAnItemThatAnOlderPlusoneMadePartlyResidentIsStillOne(t *testing.T) {
+	r := partRig(t, address(t, privatetest.Redis(t).URL()), 30)
+	k := keysOf(ShardOf("big", 4))
+	r.do("big", "u0", like.Liked)
+	marks := func() string { return fmt.Sprint(r.rdb.HMGet(t.Context(), k.meta, "forgot", "marked").Val()) }
+	equal(t, "forgot and marked", marks(), "[1 1]")
+	// It knows of no set that names such items.
+	commands(t, r.rdb, "DEL "+k.partly, "HINCRBY "+k.meta+" forgot 1")
+	equal(t, "an old like again", r.do("big", "u3", like.Liked), like.Result{Liked: true, Count: 30})
+
+	r.book.drain(t, r.log)
+	// Opened anew, the shard's items are named again.
+	commands(t, r.rdb, "HDEL "+k.meta+" shards", "SADD "+k.partly+" old")
+	equal(t, "another old like", r.do("big", "u4", like.Liked), like.Result{Liked: true, Count: 30})
+	equal(t, "forgot and marked", marks(), "[3 3]")
+	equal(t, "named", fmt.Sprint(r.rdb.SMembers(t.Context(), k.partly).Val()), "[big]")
+}
+
 func TestALookUpThatSomethingWasForgottenAfterIsNotRemembered(t *testing.T) {
 	addr := address(t, privatetest.Redis(t).URL())
 	r := partRig(t, addr, 30)

@@ -36,10 +36,23 @@ var truth = []struct {
 	{name: "one comes and one goes", ops: "a/u1/0 a/u2/1", want: "-+", entry: "a -u1 +u2", a: "1", b: "0", likersA: "u2"},
 	{name: "two items", ops: "a/u2/1 b/u2/1", want: "++", entry: "a +u2\nb +u2", a: "2", b: "1", likersA: "u1 u2"},
 	{name: "a cold item beside a resident one", ops: "a/u2/1 c/u2/1", want: "+c", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
-	{name: "a partly resident item that does not know the user", before: []string{"SADD p1:{0}:likers:a %"}, ops: "a/u2/1 a/u2/0 a/u2/~ a/u1/0 b/u2/1", want: "uuu-+", entry: "a -u1\nb +u2", a: "0", b: "1", likersA: "% %u1"},
-	{name: "likes alone of a partly resident item", before: []string{"SADD p1:{0}:likers:a %"}, ops: "a/u2/1 a/u3/1 b/u2/1", want: "uu+", entry: "b +u2", a: "1", b: "1", likersA: "% u1"},
-	{name: "a partly resident item that knows the user", before: []string{"SADD p1:{0}:likers:a % %u2"}, ops: "a/u2/0 a/u2/1 a/u2/1 a/u1/1", want: "N+LL", entry: "a +u2", a: "2", b: "0", likersA: "% u1 u2"},
-	{name: "toggles of a partly resident item", before: []string{"SADD p1:{0}:likers:a % %u2"}, ops: "a/u2/~ a/u1/~ a/u3/~", want: "+-u", entry: "a +u2 -u1", a: "1", b: "0", likersA: "% %u1 u2"},
+	{name: "a partly resident item that does not know the user", before: partly("%"), ops: "a/u2/1 a/u2/0 a/u2/~ a/u1/0 b/u2/1", want: "uuu-+", entry: "a -u1\nb +u2", a: "0", b: "1", likersA: "% %u1"},
+	{name: "likes alone of a partly resident item", before: partly("%"), ops: "a/u2/1 a/u3/1 b/u2/1", want: "uu+", entry: "b +u2", a: "1", b: "1", likersA: "% u1"},
+	{name: "a partly resident item that knows the user", before: partly("% %u2"), ops: "a/u2/0 a/u2/1 a/u2/1 a/u1/1", want: "N+LL", entry: "a +u2", a: "2", b: "0", likersA: "% u1 u2"},
+	{name: "toggles of a partly resident item", before: partly("% %u2"), ops: "a/u2/~ a/u1/~ a/u3/~", want: "+-u", entry: "a +u2 -u1", a: "1", b: "0", likersA: "% %u1 u2"},
+	{name: "a partly resident item of which only its set tells", before: []string{"HSET p1:{0}:meta forgot 1", "SADD p1:{0}:likers:a % %u3"}, ops: "a/u2/1 a/u1/1 a/u3/1 b/u2/1", want: "uL++", entry: "a +u3\nb +u2", a: "2", b: "1", likersA: "% u1 u3"},
+	{name: "a like alone of such an item", before: []string{"HSET p1:{0}:meta forgot 3 marked 2", "SADD p1:{0}:likers:a %"}, ops: "a/u2/1", want: "u", a: "1", b: "0", likersA: "% u1"},
+	{name: "a wholly resident item beside a partly resident one", before: []string{"HSET p1:{0}:meta forgot 2 marked 2", "SADD p1:{0}:partly b", "SADD p1:{0}:likers:b %"}, ops: "a/u2/1 b/u2/1", want: "+u", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a wholly resident item that is named as a partly resident one", before: []string{"HSET p1:{0}:meta forgot 2 marked 2", "SADD p1:{0}:partly a"}, ops: "a/u2/1 a/u1/0", want: "+-", entry: "a +u2 -u1", a: "1", b: "0", likersA: "u2"},
+	{name: "unlikes alone", before: []string{"SADD p1:{0}:likers:a u2 u3", "HSET p1:{0}:counts a 3"}, ops: "a/u2/0 a/u3/0 a/u2/0 b/u1/0", want: "--NN", entry: "a -u2 -u3", a: "1", b: "0", likersA: "u1"},
+	{name: "unlikes of nobody's", ops: "a/u2/0 a/u3/0 a/u2/0", want: "NNN", a: "1", b: "0", likersA: "u1"},
+	{name: "two likes, one of which was there", ops: "a/u1/1 a/u2/1", want: "L+", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "two likes, the other of which was there", ops: "a/u2/1 a/u1/1", want: "+L", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "two likes that were there", before: []string{"SADD p1:{0}:likers:a u2", "HSET p1:{0}:counts a 2"}, ops: "a/u2/1 a/u1/1", want: "LL", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "two likes of another type of set", before: []string{"DEL p1:{0}:likers:a", "SET p1:{0}:likers:a x"}, ops: "a/u2/1 a/u3/1 b/u2/1", want: "ee+", entry: "b +u2", a: "1", b: "1"},
+	{name: "unlikes of another type of set", before: []string{"DEL p1:{0}:likers:a", "SET p1:{0}:likers:a x"}, ops: "a/u2/0 b/u2/1", want: "e+", entry: "b +u2", a: "1", b: "1"},
+	{name: "a toggle of a count below the number of likers", before: []string{"HSET p1:{0}:counts a 0"}, ops: "a/u1/~ b/u2/1", want: "e+", entry: "b +u2", a: "0", b: "1", likersA: "u1"},
+	{name: "unlikes of a count below the number of likers", before: []string{"SADD p1:{0}:likers:a u2"}, ops: "a/u1/0 a/u2/0 b/u2/1", want: "ee+", entry: "b +u2", a: "1", b: "1", likersA: "u1 u2"},
 	{name: "a closed shard", before: []string{"DEL p1:{0}:meta"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
 	{name: "another number of shards", before: []string{"HSET p1:{0}:meta shards 8"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
 	{name: "a full log", before: []string{"XADD p1:{0}:log 1-1 m x", "XADD p1:{0}:log 1-2 m x", "XADD p1:{0}:log 1-3 m x"}, ops: "a/u2/1", want: "full", a: "1", b: "0", likersA: "u1"},
@@ -50,6 +63,11 @@ var truth = []struct {
 	{name: "a count beyond all likers", before: []string{"HSET p1:{0}:counts a 9007199254740993"}, ops: "a/u2/1", want: "e", a: "9007199254740993", b: "0", likersA: "u1"},
 	{name: "a count below the number of likers", before: []string{"HSET p1:{0}:counts a 0"}, ops: "a/u1/0 b/u2/1", want: "e+", entry: "b +u2", a: "0", b: "1", likersA: "u1"},
 	{name: "a log of another type", before: []string{"SET p1:{0}:log x"}, ops: "a/u2/1", want: "WRONGTYPE", a: "1", b: "0", likersA: "u1"},
+}
+
+// partly makes item "a" a partly resident one, whose set holds these members, too.
+func partly(members string) []string {
+	return []string{"HSET p1:{0}:meta forgot 1 marked 1", "SADD p1:{0}:partly a", "SADD p1:{0}:likers:a " + members}
 }
 
 func TestTheLikeScriptKeepsItsTruthTable(t *testing.T) {
@@ -121,8 +139,8 @@ func callLike(t *testing.T, rdb *redis.Client, ops string) (outcomes string, sta
 		return reply[0], nil
 	}
 	start = map[string]string{}
-	for i, g := range b.groups {
-		start[g.item] = reply[2+i]
+	for i, line := range strings.Split(reply[2], "\n") {
+		start[b.groups[i].item] = line
 	}
 	return reply[1], start
 }

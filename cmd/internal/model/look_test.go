@@ -3,6 +3,7 @@ package model_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -41,6 +42,7 @@ type ofShard struct {
 	log    *redis.XMessageSliceCmd
 	info   *redis.XInfoStreamCmd
 	pin    *redis.IntCmd
+	partly *redis.StringSliceCmd
 }
 
 func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
@@ -50,7 +52,7 @@ func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
 		asked[n] = ofShard{
 			meta: pipe.HGet(ctx, key(n, "meta"), "shards"), counts: pipe.HGetAll(ctx, key(n, "counts")),
 			log: pipe.XRange(ctx, key(n, "log"), "-", "+"), info: pipe.XInfoStream(ctx, key(n, "log")),
-			pin: pipe.Exists(ctx, key(n, "pin")),
+			pin: pipe.Exists(ctx, key(n, "pin")), partly: pipe.SMembers(ctx, key(n, "partly")),
 		}
 	}
 	sets := map[string]*redis.StringSliceCmd{}
@@ -65,7 +67,7 @@ func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
 		if !s.Shards[n].Open {
 			continue
 		}
-		if err := resident(s, asked[n].counts.Val(), sets); err != nil {
+		if err := resident(s, asked[n].counts.Val(), sets, asked[n].partly.Val()); err != nil {
 			return fmt.Errorf("shard %d: %w", n, err)
 		}
 	}
@@ -112,8 +114,9 @@ func entry(m redis.XMessage) (e model.Entry, err error) {
 	return e, nil
 }
 
-// resident notes the items that counts names.
-func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.StringSliceCmd) error {
+// resident notes the items that counts names. Those that are resident partly must
+// be named so: a like of another item does not look whether it is.
+func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.StringSliceCmd, partly []string) error {
 	for item, count := range counts {
 		if isLive(item) {
 			continue
@@ -133,6 +136,9 @@ func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.St
 			default:
 				it.Users[user] = true
 			}
+		}
+		if it.Partly != slices.Contains(partly, item) {
+			return fmt.Errorf("item %q is resident partly: %t, but named so are %q", item, it.Partly, partly)
 		}
 		s.Items[item] = it
 	}
