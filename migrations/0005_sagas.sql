@@ -14,12 +14,14 @@ CREATE TABLE sagas (
     participants text[] NOT NULL,  -- as they were set then, in the order of their calls
     state        text NOT NULL DEFAULT 'pending'
                  CHECK (state IN ('pending', 'done', 'compensating', 'compensated', 'stuck')),
-    -- how many have agreed; while compensating, how many have still to give it back
+    -- how many have agreed (or count as if they had, by hand); while compensating,
+    -- how many have still to give it back
     step         integer NOT NULL DEFAULT 0 CHECK (step BETWEEN 0 AND cardinality(participants)),
-    -- whose answer is next; '' is plusone itself, which takes the change back
+    -- whose answer is next; '' is plusone itself, which ends it
     waits_for    text COLLATE "C" GENERATED ALWAYS AS (
-                     CASE state WHEN 'pending' THEN participants[step + 1]
+                     CASE state WHEN 'pending' THEN coalesce(participants[step + 1], '')
                                 WHEN 'compensating' THEN coalesce(participants[step], '') END) STORED,
+    held         boolean, -- what participants had of the pair when its turn came; NULL: not known
     attempts     integer NOT NULL DEFAULT 0,          -- at this step, those under way included
     since        timestamptz NOT NULL DEFAULT now(),  -- of this step
     next_at      timestamptz NOT NULL DEFAULT now(),  -- of the next attempt; while one is under way, when its claim ends

@@ -10,7 +10,8 @@
 --         'newer'    an entry from ARGV[5] on names the pair
 --         'many'     look at the log first
 --         'closed'   the shard is not open for this number of shards
---         'cold'     the item is not resident, or knows nothing of the user
+--         'cold'     the item is not resident
+--         'unknown'  it is, partly, and knows nothing of the user
 --         'damaged'  the set or the count can't be read or moved
 --
 -- A pair that the set has in the other state already is drift, since the ledger
@@ -25,7 +26,7 @@ if not mark then return 'cold' end
 local is = redis.pcall('SMISMEMBER', likers, user, '%', '%' .. user)
 if is.err or not tonumber(mark) or tonumber(mark) < from then return 'damaged' end
 local partly = is[2] == 1
-if partly and is[1] == 0 and is[3] == 0 then return 'cold' end
+if partly and is[1] == 0 and is[3] == 0 then return 'unknown' end
 
 if is[1] == from then
   -- What may fail comes first, see like.lua.

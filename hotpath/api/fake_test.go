@@ -22,6 +22,8 @@ type memory struct {
 	told     []like.Notification              // what Notifications lists
 	askedBy  string                           // the user of the last Read or ReceiptState
 	receipts map[like.Receipt]like.State      // known receipts
+
+	rejectedBy, reason string // of those that are compensated
 }
 
 func newMemory() *memory {
@@ -120,15 +122,15 @@ func (m *memory) LikedBy(_ context.Context, user string, after like.LikedItem, l
 	return all[:min(limit, len(all))], m.fail
 }
 
-func (m *memory) ReceiptState(_ context.Context, r like.Receipt, user string) (like.State, error) {
+func (m *memory) ReceiptState(_ context.Context, r like.Receipt, user string) (like.Progress, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.askedBy = user
 	state, ok := m.receipts[r]
 	if !ok {
-		return "", like.ErrNotFound
+		return like.Progress{}, like.ErrNotFound
 	}
-	return state, m.fail
+	return like.Progress{State: state, By: m.rejectedBy, Reason: m.reason}, m.fail
 }
 
 func (m *memory) Notifications(_ context.Context, after int64, limit int) ([]like.Notification, error) {

@@ -61,14 +61,22 @@ func (s *Server) readReceipt(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	state, err := s.receipts.ReceiptState(ctx, r, c.who.user)
+	got, err := s.receipts.ReceiptState(ctx, r, c.who.user)
 	if err != nil {
 		return err
 	}
 	b := append(c.body[:0], `{"receipt":`...)
 	b = appendReceipt(b, r)
 	b = append(b, `,"state":`...)
-	b = appendString(b, string(state))
+	b = appendString(b, string(got.State))
+	if got.By != "" {
+		b = append(b, `,"by":`...)
+		b = appendString(b, got.By)
+	}
+	if got.Reason != "" {
+		b = append(b, `,"reason":`...)
+		b = appendString(b, got.Reason)
+	}
 	b = append(b, `,"accepted_at":`...)
 	b = appendTime(b, r.Version.Time())
 	return c.answer(append(b, '}'))

@@ -30,8 +30,9 @@ type Lists interface {
 // Receipts tells how far a change has got.
 type Receipts interface {
 	// ReceiptState is the state of a change as user ("" is nobody) sees it, or
-	// like.ErrNotFound for one that was never given.
-	ReceiptState(ctx context.Context, r like.Receipt, user string) (like.State, error)
+	// like.ErrNotFound for one that was never given. Who rejected it, and why, is
+	// told to its user alone.
+	ReceiptState(ctx context.Context, r like.Receipt, user string) (like.Progress, error)
 }
 
 // Notifications lists what receivers have been told.

@@ -14,7 +14,8 @@ type Retracted string
 const (
 	RetractDone    Retracted = "done"    // the log says the opposite now
 	RetractNewer   Retracted = "newer"   // an entry that the ledger lacks names the pair
-	RetractCold    Retracted = "cold"    // Redis has to load the item, or the user, first
+	RetractCold    Retracted = "cold"    // Redis has to load the item first
+	RetractUnknown Retracted = "unknown" // Redis has to learn of the user first
 	RetractClosed  Retracted = "closed"  // the shard has to be opened first
 	RetractDamaged Retracted = "damaged" // what Redis has of the item can't be read: the reconciler mends it
 )

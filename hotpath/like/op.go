@@ -73,13 +73,25 @@ type LikedItem struct {
 // State tells how far an accepted change has got.
 type State string
 
-// The states of a receipt.
+// The states of a receipt. Those from Confirmed on are known of changes that
+// participants were to agree to; Compensated is of others, too.
 const (
-	Accepted    State = "accepted"    // in the log, not yet in the ledger
-	Persisted   State = "persisted"   // in the ledger, or replaced there by a newer change
-	Compensated State = "compensated" // refused by the ledger and undone in Redis
-	Rejected    State = "rejected"    // refused by the ledger, not undone (a newer change had replaced it)
+	Accepted     State = "accepted"     // in the log, not yet in the ledger
+	Persisted    State = "persisted"    // in the ledger, or replaced there by a newer change
+	Confirmed    State = "confirmed"    // all participants have agreed
+	Notified     State = "notified"     // and receivers were told
+	Exhausted    State = "exhausted"    // and receivers could not be told
+	Compensating State = "compensating" // rejected by a participant, and being taken back
+	Compensated  State = "compensated"  // rejected by a participant or the ledger, and taken back
+	Rejected     State = "rejected"     // refused by the ledger, not undone (a newer change had replaced it)
 )
+
+// Progress is how far a change has got. By and Reason tell who rejected it, and
+// why, as far as that is known.
+type Progress struct {
+	State      State
+	By, Reason string
+}
 
 // Notification is what receivers are told: the changes of one item in one
 // window, folded.

@@ -164,9 +164,9 @@ func TestDirectOpsAreAnsweredInTheirOrder(t *testing.T) {
 			t.Errorf("op %d: receipt %v", i, r.Receipt)
 		}
 	}
-	state, err := s.ReceiptState(t.Context(), got[0].Receipt, "ann")
-	if must(t, err); state != like.Persisted {
-		t.Errorf("a direct write is %s", state)
+	is, err := s.ReceiptState(t.Context(), got[0].Receipt, "ann")
+	if must(t, err); is.State != like.Persisted {
+		t.Errorf("a direct write is %s", is.State)
 	}
 	if n := s.number(`SELECT count(*) FROM direct_items`); n != 3 {
 		t.Errorf("%d direct items", n)

@@ -224,9 +224,9 @@ func TestAReceiptTellsHowFarItsChangeIs(t *testing.T) {
 		{like.Receipt{Shard: 0, Version: now + hour}, "u", ""},
 		{like.Receipt{Shard: 4, Version: now}, "u", ""},
 	} {
-		state, err := s.ReceiptState(t.Context(), c.receipt, c.user)
-		if state != c.want || (c.want == "") != errors.Is(err, like.ErrNotFound) {
-			t.Errorf("%v of %s: %q, %v; want %q", c.receipt, c.user, state, err, c.want)
+		got, err := s.ReceiptState(t.Context(), c.receipt, c.user)
+		if got.State != c.want || (c.want == "") != errors.Is(err, like.ErrNotFound) {
+			t.Errorf("%v of %s: %q, %v; want %q", c.receipt, c.user, got.State, err, c.want)
 		}
 	}
 }

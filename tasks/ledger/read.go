@@ -77,31 +77,39 @@ func (l *Ledger) LikedBy(ctx context.Context, user string, after like.LikedItem,
 const clockSkew = 5 * time.Minute
 
 // ReceiptState tells how far the change is that user got the receipt for. When
-// one receipt covers several changes of the user, a refused one decides.
+// one receipt covers several changes of the user, a refused one decides, then the
+// one that is behind.
 //
 // Errors: like.ErrNotFound when no such receipt can have been given,
 // like.ErrUnavailable.
-func (l *Ledger) ReceiptState(ctx context.Context, r like.Receipt, user string) (like.State, error) {
+func (l *Ledger) ReceiptState(ctx context.Context, r like.Receipt, user string) (like.Progress, error) {
 	var watermark, floor like.Version
 	var undone *bool // NULL: no dead letter
+	var saga sagaProgress
 	err := l.pool.QueryRow(ctx, `
 		SELECT w.version, w.floor, (SELECT bool_and(d.undone) FROM dead_letters d
-		                    WHERE d.shard = $1 AND d.version = $2 AND d.user_id = $3)
-		  FROM watermarks w WHERE w.shard = $1`, r.Shard, r.Version, user).Scan(&watermark, &floor, &undone)
+		                    WHERE d.shard = $1 AND d.version = $2 AND d.user_id = $3),
+		       s.state, s.rejected_by, s.reason, s.told
+		  FROM watermarks w
+		  LEFT JOIN LATERAL (`+sagaProgressSQL+`) s ON true
+		 WHERE w.shard = $1`, r.Shard, r.Version, user, "sag_"+r.String()).Scan(
+		&watermark, &floor, &undone, &saga.state, &saga.by, &saga.reason, &saga.told)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
-		return "", failed("read a receipt", like.ErrNotFound)
+		return like.Progress{}, failed("read a receipt", like.ErrNotFound)
 	case err != nil:
-		return "", failed("read a receipt", err)
+		return like.Progress{}, failed("read a receipt", err)
 	case undone != nil && *undone:
-		return like.Compensated, nil
+		return like.Progress{State: like.Compensated}, nil
 	case undone != nil:
-		return like.Rejected, nil
+		return like.Progress{State: like.Rejected}, nil
+	case saga.state != nil:
+		return saga.progress(), nil
 	case r.Version <= watermark, r.Version.Direct() && r.Version <= floor:
-		return like.Persisted, nil
+		return like.Progress{State: like.Persisted}, nil
 	case r.Version.Time().After(time.Now().Add(clockSkew)):
-		return "", failed("read a receipt", like.ErrNotFound)
+		return like.Progress{}, failed("read a receipt", like.ErrNotFound)
 	default:
-		return like.Accepted, nil
+		return like.Progress{State: like.Accepted}, nil
 	}
 }

@@ -2,7 +2,6 @@ package ledger
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -96,7 +95,8 @@ func (l *Ledger) ClaimSagas(ctx context.Context, participant string, limit int, 
 			SELECT s.id, e.open, e.holds
 			  FROM sagas s
 			  LEFT JOIN LATERAL (
-				SELECT p.ended_at IS NULL AS open, p.liked = (p.state = 'done') AS holds
+				SELECT p.ended_at IS NULL AS open,
+				       CASE p.state WHEN 'done' THEN p.liked ELSE coalesce(p.held, NOT p.liked) END AS holds
 				  FROM sagas p
 				 WHERE p.item_id = s.item_id AND p.user_id = s.user_id AND p.version < s.version
 				 ORDER BY p.version DESC LIMIT 1
@@ -107,7 +107,8 @@ func (l *Ledger) ClaimSagas(ctx context.Context, participant string, limit int, 
 		)
 		UPDATE sagas s
 		   SET next_at = now() + CASE WHEN due.open THEN $3::interval ELSE $4::interval END,
-		       attempts = s.attempts + CASE WHEN due.open THEN 0 ELSE 1 END
+		       attempts = s.attempts + CASE WHEN due.open THEN 0 ELSE 1 END,
+		       held = CASE WHEN due.open THEN s.held ELSE due.holds END
 		  FROM due WHERE s.id = due.id
 		RETURNING coalesce(due.open, false), due.holds, `+sagaColumns,
 		participant, limit, parkTime, lease)
@@ -118,13 +119,4 @@ func (l *Ledger) ClaimSagas(ctx context.Context, participant string, limit int, 
 		return c, row.Scan(append([]any{&c.Blocked, &c.Holds}, c.columns()...)...)
 	})
 	return claimed, failed("claim sagas", err)
-}
-
-// SagaOf returns a saga; the error wraps like.ErrNotFound when there is none.
-func (l *Ledger) SagaOf(ctx context.Context, id string) (s Saga, err error) {
-	err = l.pool.QueryRow(ctx, `SELECT `+sagaColumns+` FROM sagas s WHERE s.id = $1`, id).Scan(s.columns()...)
-	if errors.Is(err, pgx.ErrNoRows) {
-		err = like.ErrNotFound
-	}
-	return s, failed("read a saga", err)
 }

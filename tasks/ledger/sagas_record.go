@@ -70,7 +70,7 @@ func (l *Ledger) RecordTries(ctx context.Context, results []StepResult, patience
 		   SET state = CASE WHEN came IN ('agreed', 'needless') THEN 'done'
 		                    WHEN came IN ('rejected', 'late') THEN 'compensating' ELSE 'pending' END,
 		       -- one whose answer is not known may have done it
-		       step = s.step + CASE WHEN came IN ('done', 'agreed', 'late') THEN 1 ELSE 0 END,
+		       step = least(s.step + CASE WHEN came IN ('done', 'agreed', 'late') THEN 1 ELSE 0 END, cardinality(s.participants)),
 		       attempts = CASE WHEN came = 'retry' THEN s.attempts ELSE 0 END,
 		       since = CASE WHEN came = 'retry' THEN s.since ELSE now() END,
 		       next_at = CASE WHEN came = 'retry' THEN now() + t.pause ELSE now() END,

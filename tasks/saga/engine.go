@@ -55,8 +55,9 @@ type Log interface {
 	Retract(ctx context.Context, shard int, ch like.Change, after like.Version) (counter.Retracted, error)
 }
 
-// Reader loads what it is asked for into Redis, as counter.Counter does.
-type Reader interface {
+// Likes loads what it is asked for into Redis, as counter.Counter does.
+type Likes interface {
+	Apply(ctx context.Context, ops []like.Op, results []like.Result) error
 	Read(ctx context.Context, items []string, user string) ([]like.Reading, error)
 }
 
@@ -74,7 +75,7 @@ const (
 type Engine struct {
 	records Records
 	log     Log
-	reader  Reader
+	likes   Likes
 	ring    func(shards ...int) // asks for drains
 	cfg     Config
 	hooks   map[string]*tasks.Hook
@@ -90,12 +91,12 @@ type lane struct {
 
 // New checks the settings and returns an Engine that does nothing until Run is
 // called, and that needs Close in the end. What it is given stays the caller's.
-func New(records Records, log Log, reader Reader, ring func(shards ...int), reg prometheus.Registerer, cfg Config) (*Engine, error) {
+func New(records Records, log Log, likes Likes, ring func(shards ...int), reg prometheus.Registerer, cfg Config) (*Engine, error) {
 	if cfg.ResumeAfter < 2*cfg.Timeout+recordTime {
 		return nil, fmt.Errorf("saga: steps are resumed after %v, while they may still be under way: want more than two calls of %v",
 			cfg.ResumeAfter, cfg.Timeout)
 	}
-	e := &Engine{records: records, log: log, reader: reader, ring: ring, cfg: cfg, hooks: map[string]*tasks.Hook{}}
+	e := &Engine{records: records, log: log, likes: likes, ring: ring, cfg: cfg, hooks: map[string]*tasks.Hook{}}
 	for _, p := range cfg.Participants {
 		hook, err := tasks.NewHook(p.Receiver, cfg.Timeout, true) // services of one's own are on networks of one's own
 		if err != nil {
@@ -171,12 +172,14 @@ func (e *Engine) Turn(ctx context.Context, name string) (int, error) {
 		return 0, err
 	}
 	var tries, compensations, returns []ledger.ClaimedSaga
-	var needless []ledger.StepResult
+	var unasked []ledger.StepResult // where nobody is to be asked
 	for _, s := range found {
 		switch {
 		case s.Blocked:
 		case s.State == ledger.SagaPending && s.Step == 0 && s.Holds != nil && *s.Holds == s.Liked:
-			needless = append(needless, ledger.StepResult{Saga: s, Result: ledger.StepNeedless})
+			unasked = append(unasked, ledger.StepResult{Saga: s, Result: ledger.StepNeedless})
+		case s.State == ledger.SagaPending && s.Step == len(s.Participants): // completed by hand
+			unasked = append(unasked, ledger.StepResult{Saga: s, Result: ledger.StepDone})
 		case s.State == ledger.SagaPending:
 			tries = append(tries, s)
 		case s.Step > 0:
@@ -186,7 +189,7 @@ func (e *Engine) Turn(ctx context.Context, name string) (int, error) {
 		}
 	}
 	return len(found), errors.Join(
-		e.recordTries(ctx, needless),
+		e.recordTries(ctx, unasked),
 		e.recordTries(ctx, e.call(ctx, name, stepTry, tries)),
 		e.compensated(ctx, e.call(ctx, name, stepCompensate, compensations)),
 		e.takeBack(ctx, returns),

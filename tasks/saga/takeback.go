@@ -23,7 +23,7 @@ func (e *Engine) takeBack(ctx context.Context, sagas []ledger.ClaimedSaga) error
 	for i, s := range sagas {
 		shards[i] = counter.ShardOf(s.Item, e.log.Shards())
 	}
-	r := retraction{Engine: e, writable: writable, cold: map[string][]string{}}
+	r := retraction{Engine: e, writable: writable, unknown: map[string][]string{}}
 	ctx, cancel := recording(ctx)
 	defer cancel()
 	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, r.undo)
@@ -38,7 +38,8 @@ type retraction struct {
 	*Engine
 	writable error               // why Redis must not be changed now
 	shards   []int               // that are to be drained
-	cold     map[string][]string // user → items that Redis has to load
+	cold     []like.Op           // that have items loaded, and change nothing
+	unknown  map[string][]string // user → items that have to learn of him
 }
 
 // undo takes likes back in Redis, while their pairs are locked in the ledger.
@@ -69,17 +70,23 @@ func (r *retraction) sort(shard int, s ledger.ClaimedSaga, came counter.Retracte
 	case counter.RetractDone, counter.RetractNewer:
 		r.shards = append(r.shards, shard)
 	case counter.RetractCold, counter.RetractClosed:
-		r.cold[s.User] = append(r.cold[s.User], s.Item)
+		// Nobody has a saga's id, so nothing is there to be unliked.
+		r.cold = append(r.cold, like.Op{Item: s.Item, User: s.ID, Want: like.NotLiked})
+	case counter.RetractUnknown:
+		r.unknown[s.User] = append(r.unknown[s.User], s.Item)
 	case counter.RetractDamaged:
 		return "what Redis has of the item is damaged"
 	}
 	return ""
 }
 
-// load has Redis load what it lacks, by asking for it. A failure is no loss: the
-// next look finds it cold again.
+// load has Redis load what it lacks. A failure is no loss: the next look finds it
+// cold again.
 func (r *retraction) load(ctx context.Context) {
-	for user, items := range r.cold {
-		_, _ = r.reader.Read(ctx, items, user)
+	if len(r.cold) > 0 {
+		_ = r.likes.Apply(ctx, r.cold, make([]like.Result, len(r.cold)))
+	}
+	for user, items := range r.unknown {
+		_, _ = r.likes.Read(ctx, items, user)
 	}
 }

@@ -1,0 +1,151 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"plusone/hotpath/like"
+)
+
+// SagaRecord is a saga as an operator sees it.
+type SagaRecord struct {
+	Saga
+	WaitsFor     string // whose answer is next, "" of plusone itself, or of nobody
+	Since        time.Time
+	NextAt       time.Time // of the next attempt; while one is under way, when its claim ends
+	EndedAt      *time.Time
+	RejectedBy   string
+	Reason       string
+	LastError    string
+	Notification string // that tells of it
+}
+
+const recordColumns = sagaColumns + `,
+	coalesce(s.waits_for, CASE s.state WHEN 'stuck' THEN s.participants[s.step] END, ''), s.since, s.next_at, s.ended_at,
+	coalesce(s.rejected_by, ''), coalesce(s.reason, ''), coalesce(s.last_error, ''), coalesce(s.notification, '')`
+
+func scanRecord(row pgx.CollectableRow) (r SagaRecord, err error) {
+	return r, row.Scan(append(r.columns(), &r.WaitsFor, &r.Since, &r.NextAt, &r.EndedAt,
+		&r.RejectedBy, &r.Reason, &r.LastError, &r.Notification)...)
+}
+
+// SagaFilter says which sagas to list; what is empty does not matter.
+type SagaFilter struct {
+	State       string
+	Item, User  string
+	Participant string // whose answer is next, or who rejected it
+	After       string // an id: those behind it
+	Limit       int
+}
+
+// Sagas lists sagas by id. A search by user alone reads the table.
+func (l *Ledger) Sagas(ctx context.Context, f SagaFilter) ([]SagaRecord, error) {
+	rows, err := l.pool.Query(ctx, `
+		SELECT `+recordColumns+` FROM sagas s
+		 WHERE s.id > $1 AND ($2 = '' OR s.state = $2) AND ($3 = '' OR s.item_id = $3) AND ($4 = '' OR s.user_id = $4)
+		   AND ($5 = '' OR s.waits_for = $5 OR s.rejected_by = $5 OR s.state = 'stuck' AND s.participants[s.step] = $5)
+		 ORDER BY s.id LIMIT $6`, f.After, f.State, f.Item, f.User, f.Participant, f.Limit)
+	if err != nil {
+		return nil, failed("list sagas", err)
+	}
+	found, err := pgx.CollectRows(rows, scanRecord)
+	return found, failed("list sagas", err)
+}
+
+// SagaAct is what an operator did to a saga.
+type SagaAct struct {
+	At                      time.Time
+	Who, Act, Reason, State string // the state before the act
+}
+
+// Saga returns a saga and what operators did to it. Errors: like.ErrNotFound.
+func (l *Ledger) Saga(ctx context.Context, id string) (r SagaRecord, acts []SagaAct, err error) {
+	rows, err := l.pool.Query(ctx, `SELECT `+recordColumns+` FROM sagas s WHERE s.id = $1`, id)
+	if err != nil {
+		return r, nil, failed("read a saga", err)
+	}
+	r, err = pgx.CollectExactlyOneRow(rows, scanRecord)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = like.ErrNotFound
+	}
+	if err != nil {
+		return r, nil, failed("read a saga", err)
+	}
+	rows, err = l.pool.Query(ctx, `
+		SELECT at, who, act, reason, state FROM saga_acts WHERE saga_id = $1 ORDER BY id`, id)
+	if err != nil {
+		return r, nil, failed("read acts", err)
+	}
+	acts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[SagaAct])
+	return r, acts, failed("read acts", err)
+}
+
+// What an operator may do to a saga that has not ended.
+const (
+	ActRetry      = "retry"      // make the next attempt now, also of one that is stuck
+	ActCompensate = "compensate" // take it back, whatever participants would say
+	ActComplete   = "complete"   // go on as if all participants had answered
+)
+
+// ErrActRefused: the saga is in no state for that act.
+var ErrActRefused = errors.New("the saga's state does not allow this")
+
+// actSQL changes states alone: the engine does what follows from them. $1 is the
+// act, $2 who does it, $3 why.
+const actSQL = `
+, acted AS (
+	UPDATE sagas s
+	   SET state = CASE WHEN $1 = 'compensate' OR s.state = 'stuck' THEN 'compensating' ELSE s.state END,
+	       step = CASE WHEN $1 = 'compensate' AND s.state = 'pending' THEN
+	                        -- the one whose turn it is may have been asked
+	                        least(s.step + 1, cardinality(s.participants))
+	                   WHEN $1 = 'complete' AND s.state = 'pending' THEN cardinality(s.participants)
+	                   WHEN $1 = 'complete' THEN 0 ELSE s.step END,
+	       attempts = 0, since = now(), next_at = now(), alerted = false,
+	       rejected_by = CASE WHEN $1 = 'compensate' AND s.state = 'pending' THEN 'operator' ELSE s.rejected_by END,
+	       reason = CASE WHEN $1 = 'retry' THEN s.reason ELSE coalesce(s.reason || '; ', '') || $3 END
+	  FROM target t WHERE s.id = t.id
+), noted AS (
+	INSERT INTO saga_acts (saga_id, who, act, reason, state) SELECT id, $2, $1, $3, state FROM target ORDER BY id
+	RETURNING 1
+)
+SELECT (SELECT count(*) FROM noted)`
+
+// ActOnSaga does what an operator wants with a saga, and keeps who wanted it and
+// why. Completing one whose compensation has begun means that its participants
+// have given it back. Errors: like.ErrNotFound, ErrActRefused.
+func (l *Ledger) ActOnSaga(ctx context.Context, id, act, who, why string) error {
+	var done, there int
+	err := l.pool.QueryRow(ctx, `
+		WITH target AS (
+			SELECT id, state FROM sagas
+			 WHERE id = $4 AND (state IN ('pending', 'stuck') OR state = 'compensating' AND $1 <> 'compensate')
+			   FOR UPDATE
+		)`+actSQL+`, (SELECT count(*) FROM sagas WHERE id = $4)`,
+		act, storable(who, 200), storable(why, 1000), id).Scan(&done, &there)
+	switch {
+	case err != nil:
+		return failed(act+" a saga", err)
+	case there == 0:
+		return failed(act+" a saga", like.ErrNotFound)
+	case done == 0:
+		return fmt.Errorf("%s a saga: %w", act, ErrActRefused)
+	}
+	return nil
+}
+
+// RetryHanging makes the next attempt of every saga that is stuck, or has had one
+// without an answer, and returns how many these are.
+func (l *Ledger) RetryHanging(ctx context.Context, who, why string) (n int, err error) {
+	err = l.pool.QueryRow(ctx, `
+		WITH target AS (
+			SELECT id, state FROM sagas
+			 WHERE state = 'stuck' OR state IN ('pending', 'compensating') AND last_error IS NOT NULL
+			   FOR UPDATE
+		)`+actSQL, ActRetry, storable(who, 200), storable(why, 1000)).Scan(&n)
+	return n, failed("retry sagas", err)
+}

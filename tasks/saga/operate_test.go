@@ -1,0 +1,191 @@
+package saga_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"plusone/hotpath/like"
+	"plusone/tasks"
+	"plusone/tasks/ledger"
+	"plusone/tasks/saga"
+)
+
+// stuck returns works with a saga that is stuck at giving back.
+func stuck(t *testing.T) (*works, ledger.SagaRecord) {
+	t.Helper()
+	w := newWorks(t, "a", "b")
+	w.asked[1].set(mood{reject: rejectAll})
+	w.want(t, "page", "ann", like.Liked)
+	w.drain(t)
+	_, err := w.engine.Turn(t.Context(), "a")
+	check(t, err)
+	w.asked[0].set(mood{before: 500})
+	w.settle(t, w.engine)
+	found, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{State: ledger.SagaStuck, Item: "page", Participant: "a", Limit: 10})
+	check(t, err)
+	if len(found) != 1 {
+		t.Fatalf("%d sagas are stuck", len(found))
+	}
+	return w, found[0]
+}
+
+func TestAnOperatorRetriesWhatIsStuck(t *testing.T) {
+	t.Parallel()
+	w, s := stuck(t)
+	w.asked[0].set(mood{})
+	n, err := w.ledger.RetryHanging(t.Context(), "ann", "a is back")
+	check(t, err)
+	w.settle(t, w.engine)
+	w.agree(t, "page")
+	if got := w.states(t, "page", "ann"); n != 1 || got != "+compensated -done" {
+		t.Errorf("%d retried: %s", n, got)
+	}
+	_, acts, err := w.ledger.Saga(t.Context(), s.ID)
+	check(t, err)
+	if len(acts) != 1 || acts[0].Who != "ann" || acts[0].Reason != "a is back" || acts[0].State != ledger.SagaStuck {
+		t.Errorf("acts: %+v", acts)
+	}
+}
+
+func TestAnOperatorCompletesACompensationThatWasMadeByHand(t *testing.T) {
+	t.Parallel()
+	w, s := stuck(t)
+	check(t, w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, "ann", "given back by hand"))
+	w.settle(t, w.engine)
+	if got := w.states(t, "page", "ann"); got != "+compensated -done" {
+		t.Error(got)
+	}
+	if err := w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, "ann", "again"); !errors.Is(err, ledger.ErrActRefused) {
+		t.Errorf("a saga that has ended: %v", err)
+	}
+	if err := w.ledger.ActOnSaga(t.Context(), "sag_none", ledger.ActRetry, "ann", "what"); !errors.Is(err, like.ErrNotFound) {
+		t.Errorf("a saga that is not there: %v", err)
+	}
+}
+
+func TestAnOperatorCompletesOrCompensatesWhatNobodyAnswers(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t, "a", "b")
+	w.asked[1].set(mood{before: 503})
+	w.want(t, "page", "ann", like.Liked)
+	w.want(t, "page", "bob", like.Liked)
+	w.drain(t)
+	w.turn(t, w.engine)
+	for user, act := range map[string]string{"ann": ledger.ActComplete, "bob": ledger.ActCompensate} {
+		found, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{User: user, Limit: 10})
+		check(t, err)
+		check(t, w.ledger.ActOnSaga(t.Context(), found[0].ID, act, "op", "b is gone for good"))
+	}
+	w.asked[1].set(mood{})
+	w.settle(t, w.engine)
+	if a, b := w.states(t, "page", "ann"), w.states(t, "page", "bob"); a != "+done" || b != "+compensated -done" {
+		t.Errorf("completed: %s, compensated: %s", a, b)
+	}
+	if n := w.number(t, `SELECT sum(delta) FROM notifications`); n != 1 {
+		t.Errorf("receivers are told of %d", n)
+	}
+}
+
+func TestWhatIsStuckIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w, s := stuck(t)
+	var told []string
+	status := http.StatusInternalServerError
+	receiver := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		told = append(told, string(body))
+		rw.WriteHeader(status)
+	}))
+	defer receiver.Close()
+	hook, err := tasks.NewHook(tasks.Receiver{URL: receiver.URL, Secrets: []string{secret}}, time.Second, true)
+	check(t, err)
+	defer hook.Close()
+	cfg := w.config()
+	cfg.Alert = hook
+	e, err := saga.New(w.ledger, w.log, w.Counter, func(...int) {}, prometheus.NewRegistry(), cfg)
+	check(t, err)
+	defer e.Close()
+	if err := e.Alert(t.Context()); err == nil {
+		t.Error("a receiver that fails is taken for told")
+	}
+	status = http.StatusNoContent
+	check(t, e.Alert(t.Context()))
+	check(t, e.Alert(t.Context()))
+	if len(told) != 2 || told[0] != told[1] || !strings.Contains(told[0], s.ID) || strings.Contains(told[0], "ann") {
+		t.Errorf("told: %q", told)
+	}
+}
+
+func TestAReceiptTellsOfTheSaga(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t, "a")
+	w.asked[0].set(mood{before: 503})
+	receipt := w.want(t, "page", "ann", like.Liked).Receipt
+	is := func(want like.Progress) {
+		t.Helper()
+		got, err := w.ledger.ReceiptState(t.Context(), receipt, "ann")
+		check(t, err)
+		if got != want {
+			t.Errorf("%+v, want %+v", got, want)
+		}
+	}
+	is(like.Progress{State: like.Accepted})
+	w.drain(t)
+	w.turn(t, w.engine)
+	is(like.Progress{State: like.Persisted})
+	w.asked[0].set(mood{})
+	w.settle(t, w.engine)
+	is(like.Progress{State: like.Confirmed})
+	for state, want := range map[string]like.State{"pending": like.Confirmed, "delivered": like.Notified, "exhausted": like.Exhausted} {
+		_, err := w.pool.Exec(t.Context(), `
+			WITH closed AS (UPDATE notifications SET seq = 1, closed_at = now() RETURNING seq)
+			INSERT INTO deliveries (seq, receiver, state) SELECT seq, 'r', $1 FROM closed
+			ON CONFLICT (seq, receiver) DO UPDATE SET state = EXCLUDED.state`, state)
+		check(t, err)
+		is(like.Progress{State: want})
+	}
+
+	w.asked[0].set(mood{reject: rejectAll})
+	receipt = w.want(t, "other", "ann", like.Liked).Receipt
+	w.settle(t, w.engine)
+	is(like.Progress{State: like.Compensated, By: "a", Reason: "because"})
+	if got, err := w.ledger.ReceiptState(t.Context(), receipt, "bob"); err != nil || got != (like.Progress{State: like.Persisted}) {
+		t.Errorf("somebody else is told %+v, %v", got, err)
+	}
+}
+
+func TestSagasThatHaveEndedAreForgottenAndOthersAreNot(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t, "a")
+	w.want(t, "old", "ann", like.Liked)
+	w.settle(t, w.engine)
+	w.asked[0].set(mood{before: 503})
+	w.want(t, "open", "ann", like.Liked)
+	w.drain(t)
+	removed, err := w.ledger.PruneSagas(t.Context(), -time.Hour)
+	check(t, err)
+	if n := w.number(t, `SELECT count(*) FROM sagas`); removed != 1 || n != 1 {
+		t.Errorf("%d removed, %d left", removed, n)
+	}
+}
+
+func TestASagaIsShownWithItsSteps(t *testing.T) {
+	t.Parallel()
+	w, s := stuck(t)
+	r, acts, err := w.ledger.Saga(t.Context(), s.ID)
+	check(t, err)
+	text, err := json.Marshal(ledger.ShowSaga(r, acts).Steps)
+	check(t, err)
+	if got, want := string(text), `[{"participant":"a","state":"giving back"},{"participant":"b","state":"rejected"}]`; got != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	w.asked[0].set(mood{})
+}
