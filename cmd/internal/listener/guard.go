@@ -4,11 +4,12 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
-// guard refuses what does not show the token, what could change something and
-// what a foreign web page may have sent, and keeps pages from being framed or
-// from loading anything from elsewhere.
+// guard refuses what does not show the token, what could change something other
+// than sagas, also these without a token, and what a foreign web page may have
+// sent, and keeps pages from being framed or from loading anything from elsewhere.
 func guard(token Token, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -19,7 +20,7 @@ func guard(token Token, next http.Handler) http.Handler {
 			http.Error(w, "this listener answers to localhost and to addresses only", http.StatusMisdirectedRequest)
 		case foreign(r):
 			http.Error(w, "sent by a page of another site", http.StatusForbidden)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && (token == nil || !strings.HasPrefix(r.URL.Path, sagasPath)):
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "nothing is changed here", http.StatusMethodNotAllowed)
 		default:

@@ -27,6 +27,7 @@ const links = `plusone, internal listener
 /readyz        whether it can do its work, a line per dependency
 /metrics       for Prometheus
 /tasks/        the queues
+/sagas         what participants are to agree to
 /debug/pprof/  profiles
 `
 

@@ -1,11 +1,12 @@
 // Package listener is the internal listener, for operators and machines on this
-// host: /livez, /readyz, /metrics, /tasks/ (the queues, read only) and
+// host: /livez, /readyz, /metrics, /tasks/ (the queues, read only), /sagas and
 // /debug/pprof/.
 //
 // Without a token it asks nobody who they are, so it listens on loopback only and
 // refuses requests whose Host is a name that somebody else may own (DNS
 // rebinding). With one, nobody is answered who does not show it. Either way it
-// changes nothing on any request, and refuses what a page of another site sends.
+// refuses what a page of another site sends, and changes nothing on any request,
+// but sagas for who shows a token.
 package listener
 
 import (
@@ -32,6 +33,7 @@ type Options struct {
 	Registry *prometheus.Registry
 	Queues   asynq.RedisConnOpt
 	Checks   []Check
+	Sagas    Sagas
 	Log      *slog.Logger
 }
 
@@ -94,6 +96,7 @@ func routes(o Options, dashboard http.Handler) http.Handler {
 		ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
 	mux.Handle("/tasks/", dashboard)
+	addSagas(mux, o.Sagas)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
