@@ -185,7 +185,7 @@ func TestAReceiptTellsHowFarItIs(t *testing.T) {
 	s.store.receipts[like.Receipt{Shard: 3, Version: 1_700_000_000_000<<20 | 1}] = like.Compensated
 	s.store.rejectedBy, s.store.reason = "fraud", `a "bot"`
 	wantBody(t, s.do(t, "GET", "/v1/receipts/3-1700000000000-1", "", as("u")), `{"receipt":"3-1700000000000-1",`+
-		`"state":"compensated","by":"fraud","reason":"a \"bot\"","accepted_at":"2023-11-14T22:13:20.000Z"}`)
+		`"state":"compensated","by":"fraud","reason":"a \u0022bot\u0022","accepted_at":"2023-11-14T22:13:20.000Z"}`)
 	wantProblem(t, s.do(t, "GET", "/v1/receipts/4-1700000000000-1", ""), 404, "not_found")
 	r := like.Receipt{Shard: 4095, Version: 1_700_000_000_000<<20 | like.MaxSeq}
 	if got := string(appendReceipt(nil, r)); got != `"`+r.String()+`"` {
