@@ -161,6 +161,13 @@ func TestEachFaultOfRedisIsSeenAndGoesAgain(t *testing.T) {
 	}
 }
 
+func TestWhatSavesMemoryIsToldAndNoFault(t *testing.T) {
+	r := privatetest.Redis(t)
+	want(t, defaults(r.URL(), awayPostgres), "redis.intsets", doctor.OK, "4096 saves memory")
+	check(t, connect(t, r).ConfigSet(t.Context(), "set-max-intset-entries", "4096").Err())
+	want(t, defaults(r.URL(), awayPostgres), "redis.intsets", doctor.OK, "up to 4096 members")
+}
+
 func TestTheBoundMustFitIntoRedisMemory(t *testing.T) {
 	r := privatetest.Redis(t)
 	check(t, connect(t, r).ConfigSet(t.Context(), "maxmemory", "100mb").Err())

@@ -15,7 +15,7 @@ import (
 func (e *exam) redisServer() []Finding {
 	all := []Finding{e.redisVersion(), e.redisSecurity(), e.redisWrites(), e.promise()}
 	for _, check := range []func() (Finding, bool){
-		e.eviction, e.memory, e.overcommit, e.rewrite, e.lastSaves, e.clients, e.idleTimeout, e.hidden,
+		e.eviction, e.memory, e.overcommit, e.rewrite, e.lastSaves, e.clients, e.idleTimeout, e.intsets, e.hidden,
 	} {
 		if f, looked := check(); looked {
 			all = append(all, f)
@@ -208,6 +208,25 @@ func (e *exam) idleTimeout() (Finding, bool) {
 			"timeout %d: Redis closes idle connections, and a like that is just being sent over one answers 503", seconds), true
 	}
 	return ok("redis.timeout", "idle connections stay open"), true
+}
+
+// intsetsWanted is up to how many members a set of whole numbers is kept as such: 8
+// bytes a like instead of 56, and as fast. A set that outgrows it is rebuilt in one
+// go, which takes longer the larger it is.
+const intsetsWanted = 4096
+
+// intsets is no fault, since only those gain whose user ids are numbers.
+func (e *exam) intsets() (Finding, bool) {
+	const check = "redis.intsets"
+	most, err := strconv.Atoi(e.facts.Config["set-max-intset-entries"])
+	switch {
+	case err != nil:
+		return Finding{}, false
+	case most < intsetsWanted:
+		return ok(check, "set-max-intset-entries %d; where user ids are whole numbers, %d saves memory: 8 bytes a like instead of 56 up to that many likers",
+			most, intsetsWanted), true
+	}
+	return ok(check, "sets of whole numbers stay small up to %d members", most), true
 }
 
 func (e *exam) hidden() (Finding, bool) {

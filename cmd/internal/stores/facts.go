@@ -19,7 +19,7 @@ type Facts struct {
 }
 
 // configNames are the settings that INFO does not show and that matter to likes.
-var configNames = []string{"appendfsync", "no-appendfsync-on-rewrite", "save", "stop-writes-on-bgsave-error", "timeout", "protected-mode", "bind"}
+var configNames = []string{"appendfsync", "no-appendfsync-on-rewrite", "save", "stop-writes-on-bgsave-error", "timeout", "protected-mode", "bind", "set-max-intset-entries"}
 
 // Facts asks the server. The error is that it does not answer, or not to us. A
 // server that refuses writes may answer PING with that, so INFO comes first.
