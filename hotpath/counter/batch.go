@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -16,35 +17,64 @@ import (
 type batch struct {
 	shard  int
 	names  *keys
-	keys   []string // as the script wants them
 	groups []group
-	at     map[string]int // item → its group
 	ops    int
+
+	args []any                 // of the command, which points into the batch
+	cmd  *redis.StringSliceCmd // once it is sent
+	room []byte                // for spelling one argument
+	late int64                 // see command
 }
 
 // group is the ops on one item, in the order of their arrival.
 type group struct {
-	item  string
-	slots []*slot
+	item        string
+	n           int
+	first, last *slot
+	batch       *batch
 }
 
-func newBatch(shard int, names *keys) *batch {
-	return &batch{
-		shard: shard, names: names, at: make(map[string]int),
-		keys: []string{names.meta, names.counts, names.log, names.partly},
-	}
+func newBatch(shard int, names *keys) *batch { return &batch{shard: shard, names: names} }
+
+// begin makes a group for an item and tells its number.
+func (b *batch) begin(item string) int {
+	b.groups = append(b.groups, group{item: item, batch: b})
+	return len(b.groups) - 1
 }
 
-func (b *batch) add(s *slot) {
-	i, ok := b.at[s.op.Item]
-	if !ok {
-		i = len(b.groups)
-		b.at[s.op.Item] = i
-		b.groups = append(b.groups, group{item: s.op.Item})
-		b.keys = append(b.keys, b.names.likers+s.op.Item)
+// put appends a slot to a group.
+func (b *batch) put(at int, s *slot) {
+	g := &b.groups[at]
+	s.after = nil
+	if g.n == 0 {
+		g.first = s
+	} else {
+		g.last.after = s
 	}
-	b.groups[i].slots = append(b.groups[i].slots, s)
+	g.last = s
+	g.n++
 	b.ops++
+}
+
+// empty makes room for the next exchange.
+func (b *batch) empty() {
+	clear(b.groups)
+	clear(b.args)
+	b.groups, b.args, b.cmd, b.ops = b.groups[:0], b.args[:0], nil, 0
+}
+
+// Two kinds of arguments are spelled when the command is written: one in an
+// interface would be an allocation of its own.
+type (
+	likersKey group
+	wants     batch
+)
+
+// MarshalBinary names the item's set.
+func (g *likersKey) MarshalBinary() ([]byte, error) {
+	b := g.batch
+	b.room = append(append(b.room[:0], b.names.likers...), g.item...)
+	return b.room, nil
 }
 
 // letters spell a like.Want for the script: first where an item begins, more behind.
@@ -53,34 +83,65 @@ const (
 	more  = "ult"
 )
 
-// args are the script's arguments; it must not be applied after before, which is
-// in ms of Redis' clock, 0 for any time. Strings are pointed to: one in an
-// interface would be an allocation of its own.
-func (b *batch) args(opt Options, before int64) []any {
-	wants, args := make([]byte, 0, b.ops), make([]any, 4, 4+b.ops)
+// MarshalBinary has a letter for each op.
+func (b *wants) MarshalBinary() ([]byte, error) {
+	b.room = b.room[:0]
 	for i := range b.groups {
 		letters := first
-		for _, s := range b.groups[i].slots {
-			wants = append(wants, letters[s.op.Want])
-			args = append(args, &s.op.User)
+		for s := b.groups[i].first; s != nil; s = s.after {
+			b.room = append(b.room, letters[s.op.Want])
 			letters = more
 		}
 	}
-	args[0], args[1], args[2], args[3] = opt.Shards, opt.MaxPending, before, wants
-	return args
+	return b.room, nil
 }
 
+// command is the script call, which must not be applied after before, in ms of
+// Redis' clock, 0 for any time. What changes from call to call is pointed to, for
+// the same reason.
+func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
+	b.late = before
+	args := append(b.args[:0], "evalsha", &likeScript.sha, 4+len(b.groups),
+		&b.names.meta, &b.names.counts, &b.names.log, &b.names.partly)
+	for i := range b.groups {
+		args = append(args, (*likersKey)(&b.groups[i]))
+	}
+	args = append(args, &opt.Shards, &opt.MaxPending, &b.late, (*wants)(b))
+	for i := range b.groups {
+		for s := b.groups[i].first; s != nil; s = s.after {
+			args = append(args, &s.op.User)
+		}
+	}
+	b.args = args
+	return b.spell(ctx)
+}
+
+// withText is the command for a server that does not know the script.
+func (b *batch) withText(ctx context.Context) *redis.StringSliceCmd {
+	b.args[0], b.args[1] = "eval", &likeScript.text
+	return b.spell(ctx)
+}
+
+func (b *batch) spell(ctx context.Context) *redis.StringSliceCmd {
+	b.cmd = redis.NewStringSliceCmd(ctx, b.args...)
+	b.cmd.SetFirstKeyPos(3)
+	return b.cmd
+}
+
+// each gives every slot away.
 func (b *batch) each(f func(*slot)) {
 	for i := range b.groups {
-		for _, s := range b.groups[i].slots {
+		for next := b.groups[i].first; next != nil; {
+			s := next
+			next = s.after // s is gone after f
 			f(s)
 		}
 	}
 }
 
 // settle answers a batch's ops, or sends them to the warmer.
-func (c *Counter) settle(b *batch, cmd *redis.Cmd) {
-	reply, err := cmd.Slice()
+func (c *Counter) settle(b *batch) {
+	reply, err := b.cmd.Result()
 	switch {
 	case errors.Is(err, errNewServer):
 		b.each(func(s *slot) { c.again(errand{kind: verify}, s) })
@@ -101,12 +162,12 @@ func (c *Counter) settle(b *batch, cmd *redis.Cmd) {
 }
 
 // answer reads {id, outcomes, starts} as like.lua tells it.
-func (c *Counter) answer(b *batch, reply []any) {
-	id, outcomes, starts, ok := texts(reply, b)
-	if !ok {
-		b.each(func(s *slot) { s.fail(fmt.Errorf("%w: redis answered %v", like.ErrUnknown, reply)) })
+func (c *Counter) answer(b *batch, reply []string) {
+	if len(reply) != 3 || len(reply[1]) != b.ops || strings.Count(reply[2], "\n")+1 != len(b.groups) {
+		b.each(func(s *slot) { s.fail(fmt.Errorf("%w: redis answered %q", like.ErrUnknown, reply)) })
 		return
 	}
+	id, outcomes, starts := reply[0], reply[1], reply[2]
 	var receipt like.Receipt
 	if id != "" {
 		v, err := like.ParseVersion(id)
@@ -120,13 +181,13 @@ func (c *Counter) answer(b *batch, reply []any) {
 	}
 	now := time.Now()
 	for i := range b.groups {
-		n := len(b.groups[i].slots)
+		g := &b.groups[i]
 		var start string
 		start, starts, _ = strings.Cut(starts, "\n")
-		if count, ok := c.answerGroup(&b.groups[i], outcomes[:n], start, receipt); ok {
-			c.cache.put(b.groups[i].item, count, now)
+		if count, ok := c.answerGroup(g, outcomes[:g.n], start, receipt); ok {
+			c.cache.put(g.item, count, now)
 		}
-		outcomes = outcomes[n:]
+		outcomes = outcomes[g.n:]
 	}
 }
 
@@ -134,7 +195,10 @@ func (c *Counter) answer(b *batch, reply []any) {
 // last; ok says that it is one.
 func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) (count int64, ok bool) {
 	count, err := strconv.ParseInt(start, 10, 64)
-	for i, s := range g.slots {
+	next := g.first
+	for i := range g.n {
+		s := next
+		next = s.after // s is gone once it is settled
 		res := like.Result{Liked: outcomes[i] == '+' || outcomes[i] == 'L'}
 		switch outcomes[i] {
 		case 'c':
@@ -164,16 +228,4 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 		s.settle(res)
 	}
 	return count, ok
-}
-
-// texts checks a reply's shape: one outcome per op, one count per item.
-func texts(reply []any, b *batch) (id, outcomes, starts string, ok bool) {
-	if len(reply) != 3 {
-		return "", "", "", false
-	}
-	id, okID := reply[0].(string)
-	outcomes, okOut := reply[1].(string)
-	starts, okStarts := reply[2].(string)
-	fits := len(outcomes) == b.ops && strings.Count(starts, "\n")+1 == len(b.groups)
-	return id, outcomes, starts, okID && okOut && okStarts && fits
 }

@@ -158,6 +158,7 @@ func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Resul
 		for i := range results {
 			results[i] = call.slots[i].res
 		}
+		call.release()
 		return nil
 	case <-ctx.Done():
 		err := fmt.Errorf("%w: %w", like.ErrUnknown, ctx.Err())

@@ -24,13 +24,13 @@ const (
 
 // writeDirect sends slots to the ledger, a transaction after the other, as long
 // as the ledger is where writes go.
-func (c *Counter) writeDirect(slots []*slot) {
+func (c *Counter) writeDirect(slots []*slot, out *outbox) {
 	for len(slots) > 0 {
 		n := min(len(slots), maxDirect)
 		err := c.commit(c.sendable(slots[:n]))
 		slots = slots[n:]
 		if err != nil && len(slots) > 0 {
-			c.route(slots) // by what is known now
+			c.route(slots, out) // by what is known now
 			return
 		}
 	}

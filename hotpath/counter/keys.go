@@ -15,7 +15,9 @@ func Bucket(item string) int { return int(xxhash.Sum64String(item) % Buckets) }
 
 // ShardOf is the shard of an item. shards must be a power of two up to Buckets,
 // so that it equals xxhash(item) % shards.
-func ShardOf(item string, shards int) int { return Bucket(item) & (shards - 1) }
+func ShardOf(item string, shards int) int { return shardOf(xxhash.Sum64String(item), shards) }
+
+func shardOf(hash uint64, shards int) int { return int(hash%Buckets) & (shards - 1) }
 
 // keys are the names of one shard's keys. All carry the shard as hash tag.
 type keys struct {

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"plusone/hotpath/like"
 )
 
@@ -20,24 +18,25 @@ const (
 
 // writeLane sends what has gathered as soon as the previous batch is answered.
 func (c *Counter) writeLane() {
-	buf := make([]*slot, 0, maxFlush)
+	buf, out := make([]*slot, 0, maxFlush), newOutbox(c.keys)
 	for {
 		slots, ok := c.writes.take(buf, maxFlush)
 		if !ok {
 			return
 		}
-		c.route(slots)
+		c.route(slots, out)
 		clear(slots) // calls must not be kept alive by the buffer
+		buf = slots
 	}
 }
 
 // route sends slots where writes go now.
-func (c *Counter) route(slots []*slot) {
+func (c *Counter) route(slots []*slot, out *outbox) {
 	switch g := c.opt.Fence.now(c.life); {
 	case g.way == toRedis:
-		c.flush(slots, g)
+		c.flush(slots, g, out)
 	case g.way == toLedger && c.opt.Direct != nil:
-		c.writeDirect(slots)
+		c.writeDirect(slots, out)
 	default:
 		for _, s := range slots {
 			s.fail(g.refusal())
@@ -47,25 +46,27 @@ func (c *Counter) route(slots []*slot) {
 
 // flush sends slots as one pipeline, a script call per shard and at most
 // maxScript ops, and passes the answers on.
-func (c *Counter) flush(slots []*slot, g grant) {
-	batches := c.group(slots)
-	if len(batches) == 0 {
+func (c *Counter) flush(slots []*slot, g grant, out *outbox) {
+	for _, s := range c.sendable(slots) {
+		out.add(s)
+	}
+	if len(out.batches) == 0 {
 		return
 	}
+	defer out.empty()
 	ctx, cancel := context.WithTimeout(c.life, c.opt.Timeout)
 	defer cancel()
 	start := time.Now()
-	cmds := c.send(ctx, batches, c.before(g))
+	c.send(ctx, out.batches, c.before(g))
 	c.meter.sent(len(slots), time.Since(start))
-	c.opt.Fence.exchanged(cmds[0].Err())
-	if !g.believes() {
-		for _, b := range batches {
+	c.opt.Fence.exchanged(out.batches[0].cmd.Err())
+	believed := g.believes()
+	for _, b := range out.batches {
+		if believed {
+			c.settle(b)
+		} else {
 			b.each(func(s *slot) { s.fail(errLate) })
 		}
-		return
-	}
-	for i, b := range batches {
-		c.settle(b, cmds[i])
 	}
 }
 
@@ -81,40 +82,23 @@ func (c *Counter) before(g grant) int64 {
 
 // send runs the batches; those whose script the server does not know run again
 // with its text, which is safe since they did not run.
-func (c *Counter) send(ctx context.Context, batches []*batch, before int64) []*redis.Cmd {
-	cmds := make([]*redis.Cmd, len(batches))
+func (c *Counter) send(ctx context.Context, batches []*batch, before int64) {
 	pipe := c.guarded.Pipeline()
-	for i, b := range batches {
-		cmds[i] = pipe.EvalSha(ctx, likeScript.sha, b.keys, b.args(c.opt, before)...)
+	for _, b := range batches {
+		_ = pipe.Process(ctx, b.command(ctx, &c.opt, before)) // it only queues
 	}
 	_, _ = pipe.Exec(ctx) // each command holds its own error
-	for i, b := range batches {
-		if unknownScript(cmds[i].Err()) {
-			cmds[i] = c.guarded.Eval(ctx, likeScript.text, b.keys, b.args(c.opt, before)...)
+	for _, b := range batches {
+		if unknownScript(b.cmd.Err()) {
+			_ = c.guarded.Process(ctx, b.withText(ctx)) // as above
 		}
 	}
-	return cmds
 }
 
-// group sorts slots into script calls.
-func (c *Counter) group(slots []*slot) []*batch {
-	var batches []*batch
-	open := make(map[int]*batch, min(len(slots), c.opt.Shards))
-	for _, s := range c.sendable(slots) {
-		b := open[s.shard]
-		if b == nil || b.ops == maxScript {
-			b = newBatch(s.shard, &c.keys[s.shard])
-			open[s.shard] = b
-			batches = append(batches, b)
-		}
-		b.add(s)
-	}
-	return batches
-}
-
-// sendable counts slots as out, and ends those that are too late.
+// sendable counts slots as out, and ends those that are too late. What it returns
+// has taken the place of slots.
 func (c *Counter) sendable(slots []*slot) []*slot {
-	ready := make([]*slot, 0, len(slots))
+	ready := slots[:0]
 	now := time.Now()
 	for _, s := range slots {
 		switch {

@@ -57,9 +57,9 @@ func TestTheLikeScriptKnowsWhenItIsTooLate(t *testing.T) {
 		for before, want := range map[int64]string{
 			time.Now().Add(-time.Second).UnixMilli(): "late", time.Now().Add(time.Minute).UnixMilli(): "+",
 		} {
-			b := newBatch(0, &k)
-			b.add(&slot{op: like.Op{Item: "a", User: "ann", Want: like.Liked}})
-			reply, err := likeScript.run(t.Context(), rdb, b.keys, b.args(Options{Shards: 4, MaxPending: 3}, before)...).StringSlice()
+			out := newOutbox([]keys{k})
+			out.add(&slot{op: like.Op{Item: "a", User: "ann", Want: like.Liked}})
+			reply, err := send(t.Context(), rdb, out.batches[0], Options{Shards: 4, MaxPending: 3}, before)
 			ok(t, err)
 			if got := reply[min(1, len(reply)-1)]; got != want {
 				t.Errorf("before %d: %v, want %s", before, reply, want)

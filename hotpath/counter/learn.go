@@ -32,6 +32,7 @@ func (l *learner) run() {
 		}
 		l.do(errands)
 		clear(errands)
+		buf = errands
 	}
 }
 

@@ -3,14 +3,15 @@ package counter
 import "sync"
 
 // queue holds what waits for one consumer. It is bounded, wakes its consumer
-// once per batch instead of once per item, and is safe for many producers.
+// once per batch instead of once per item, and is safe for many producers. The
+// consumer's buffer and the queue's change places, so that nothing is copied.
 type queue[T any] struct {
 	most int // items held at most
 
 	mu     sync.Mutex
 	items  []T
 	closed bool
-	wake   chan struct{} // holds one token while there may be something to take
+	wake   chan struct{} // holds one token when something has come to an empty queue
 }
 
 func newQueue[T any](most int) *queue[T] {
@@ -20,12 +21,13 @@ func newQueue[T any](most int) *queue[T] {
 // put appends all items or, when they do not fit or the queue is closed, none.
 func (q *queue[T]) put(items ...T) bool {
 	q.mu.Lock()
-	fits := !q.closed && len(q.items)+len(items) <= q.most
+	had := len(q.items)
+	fits := !q.closed && had+len(items) <= q.most
 	if fits {
 		q.items = append(q.items, items...)
 	}
 	q.mu.Unlock()
-	if fits {
+	if fits && had == 0 {
 		q.signal()
 	}
 	return fits
@@ -38,8 +40,9 @@ func (q *queue[T]) signal() {
 	}
 }
 
-// take waits for items and moves up to n of them, oldest first, into buf. After
-// close it hands out what is left, then reports false.
+// take waits for items and returns up to n of them, oldest first. It keeps buf, whose
+// elements must be zero; what it returns is the buf of the next call. After close it
+// hands out what is left, then reports false.
 func (q *queue[T]) take(buf []T, n int) ([]T, bool) {
 	for {
 		q.mu.Lock()
@@ -59,14 +62,15 @@ func (q *queue[T]) take(buf []T, n int) ([]T, bool) {
 
 // move is take's inner part; it runs under the lock.
 func (q *queue[T]) move(buf []T, n int) []T {
-	n = min(n, len(q.items))
+	if len(q.items) <= n {
+		all := q.items
+		q.items = buf
+		return all
+	}
 	buf = append(buf, q.items[:n]...)
 	rest := copy(q.items, q.items[n:])
 	clear(q.items[rest:])
 	q.items = q.items[:rest]
-	if rest > 0 {
-		q.signal()
-	}
 	return buf
 }
 

@@ -142,6 +142,7 @@ func (c *Counter) readLane() {
 			c.seeAway(looks, g)
 		}
 		clear(looks)
+		buf = looks
 	}
 }
 

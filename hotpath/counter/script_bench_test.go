@@ -76,19 +76,19 @@ func nameOf(i int) string { return "item-" + strconv.Itoa(i) }
 
 // round sends the same new likes both ways, size of them at once.
 func (s *scale) round(size int, item func() int) {
-	ctx := s.b.Context()
+	ctx, opt := s.b.Context(), &Options{Shards: 2, MaxPending: 1 << 20}
 	mine, other := keysOf(0), keysOf(1)
 	script, raw := s.rdb.Pipeline(), s.rdb.Pipeline()
 	for left := roundLikes; left > 0; left -= size {
-		call := newBatch(0, &mine)
+		out := newOutbox([]keys{mine})
 		for range min(size, left) {
 			s.users++
 			op := like.Op{Item: nameOf(item()), User: "u" + strconv.Itoa(1_000_000+s.users), Want: like.Liked}
-			call.add(&slot{op: op})
+			out.add(&slot{op: op})
 			raw.SAdd(ctx, other.likers+op.Item, op.User)
 			raw.HIncrBy(ctx, other.counts, op.Item, 1)
 		}
-		script.EvalSha(ctx, likeScript.sha, call.keys, call.args(Options{Shards: 2, MaxPending: 1 << 20}, 0)...)
+		ok(s.b, script.Process(ctx, out.batches[0].command(ctx, opt, 0)))
 	}
 	s.raw += s.spent(raw)
 	s.script += s.spent(script)

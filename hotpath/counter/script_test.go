@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -115,20 +116,29 @@ func TestASequenceNumberNearItsEndStepsToTheNextMillisecond(t *testing.T) {
 	})
 }
 
+// send sends a batch as the lane does.
+func send(ctx context.Context, rdb *redis.Client, b *batch, opt Options, before int64) ([]string, error) {
+	if err := rdb.Process(ctx, b.command(ctx, &opt, before)); unknownScript(err) {
+		_ = rdb.Process(ctx, b.withText(ctx)) // the command holds it
+	}
+	return b.cmd.Result()
+}
+
 // callLike runs the script on shard 0 of 4 with at most 3 pending entries;
 // start holds each item's count before the call.
 func callLike(t *testing.T, rdb *redis.Client, ops string) (outcomes string, start map[string]string) {
 	t.Helper()
 	k := keysOf(0)
-	b := newBatch(0, &k)
+	out := newOutbox([]keys{k})
 	for op := range strings.FieldsSeq(ops) {
 		part := strings.Split(op, "/")
 		s := &slot{}
 		s.op.Item, s.op.User = part[0], part[1]
 		s.op.Want = map[string]like.Want{"0": 0, "1": 1, "~": 2}[part[2]]
-		b.add(s)
+		out.add(s)
 	}
-	reply, err := likeScript.run(t.Context(), rdb, b.keys, b.args(Options{Shards: 4, MaxPending: 3}, 0)...).StringSlice()
+	b := out.batches[0]
+	reply, err := send(t.Context(), rdb, b, Options{Shards: 4, MaxPending: 3}, 0)
 	if err != nil {
 		if strings.Contains(err.Error(), "WRONGTYPE") || strings.Contains(err.Error(), "wrong kind of value") {
 			return "WRONGTYPE", nil

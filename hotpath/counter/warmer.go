@@ -63,6 +63,7 @@ func (w *warmer) run() {
 		}
 		w.do(errands)
 		clear(errands)
+		buf = errands
 	}
 }
 
