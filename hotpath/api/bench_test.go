@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"log/slog"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -43,7 +42,7 @@ func handler(t testing.TB, id *Identity, items int, method, target, body string,
 	})
 	must(t, err)
 	var ctx fasthttp.RequestCtx
-	ctx.Init2(&conn{Conn: &net.TCPConn{}, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
+	ctx.Init2(&conn{conns: s.conns, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
 	ctx.Request.Header.SetMethod(method)
 	ctx.Request.Header.SetRequestURI(target)
 	ctx.Request.Header.SetContentType("application/json")
@@ -70,7 +69,7 @@ func handlerWith(t testing.TB, id *Identity, limits *Limits) func(target, user s
 	})
 	must(t, err)
 	var ctx fasthttp.RequestCtx
-	ctx.Init2(&conn{Conn: &net.TCPConn{}, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
+	ctx.Init2(&conn{conns: s.conns, peer: netip.MustParseAddr("127.0.0.1")}, silence{}, false)
 	ctx.Request.Header.SetMethod("PUT")
 	return func(target, user string) {
 		ctx.Response.Reset()

@@ -14,9 +14,20 @@ import (
 type connections struct {
 	most   int
 	refuse func(net.Conn)
+	start  time.Time // of the clock
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
+
+	leaving atomic.Bool   // no more are accepted
+	gone    chan struct{} // holds one token when one has gone since
+}
+
+func newConnections(most int, refuse func(net.Conn)) *connections {
+	return &connections{
+		most: most, refuse: refuse, start: time.Now(),
+		open: map[*conn]struct{}{}, gone: make(chan struct{}, 1),
+	}
 }
 
 func (s *connections) limit() int { return s.most + s.most/8 + 16 }
@@ -42,8 +53,14 @@ func (s *connections) admit(nc net.Conn) *conn {
 
 func (s *connections) forget(c *conn) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.open, c)
+	s.mu.Unlock()
+	if s.leaving.Load() {
+		select {
+		case s.gone <- struct{}{}:
+		default:
+		}
+	}
 }
 
 // closeUnused closes the connections that have never sent a byte.
@@ -105,6 +122,10 @@ type conn struct {
 	over   bool
 	used   atomic.Bool // has sent something
 	linger atomic.Bool // closes only after it has let the client finish sending
+
+	readBy, writeBy atomic.Int64 // deadlines, on the connections' clock; 0: none, or overdue
+	request         atomic.Pointer[deadline]
+	ending          sync.Mutex // held while the deadlines of Conn are changed
 }
 
 func (c *conn) Read(b []byte) (int, error) {

@@ -2,40 +2,48 @@ package api
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 	"time"
 )
 
+// overdue stands for a time that has passed and been acted on.
+const overdue = -1
+
 // deadline is the context of one request: it ends at its time, or not at all, and
-// holds no values. It serves one request after the other, so what is given it
-// must not keep it, as is the rule for every context; one whose time has come is
-// left to those who look at it.
+// holds no values. It serves the requests of its connection one after the other, so
+// what is given it must not keep it, as is the rule for every context; one whose
+// time has come is left to those who look at it.
 type deadline struct {
-	at    time.Time
-	over  chan struct{} // closed by timer
-	timer *time.Timer
+	at   time.Time
+	by   atomic.Int64  // at, on the connections' clock; 0: nobody uses it, or overdue
+	over chan struct{} // closed by the watch
 }
 
 var _ context.Context = (*deadline)(nil)
 
-var deadlines = sync.Pool{New: func() any { return &deadline{over: make(chan struct{})} }}
-
-// within is a deadline that ends after d, until it is released.
-func within(d time.Duration) *deadline {
-	ctx := deadlines.Get().(*deadline)
-	ctx.at = time.Now().Add(d)
-	if ctx.timer == nil {
-		ctx.timer = time.AfterFunc(d, func() { close(ctx.over) })
-	} else {
-		ctx.timer.Reset(d)
+// within is a deadline that ends d after the request's start, until it is released.
+func (c *conn) within(start time.Time, d time.Duration) *deadline {
+	ctx := c.request.Load()
+	if ctx == nil || ctx.by.Load() == overdue {
+		ctx = &deadline{over: make(chan struct{})}
+		c.request.Store(ctx)
 	}
+	ctx.at = start.Add(d)
+	ctx.by.Store(c.conns.clock(ctx.at))
 	return ctx
 }
 
-// release ends the request's use of it.
+// release ends the request's use of it. Once it is overdue it stays so.
 func (d *deadline) release() {
-	if d.timer.Stop() {
-		deadlines.Put(d)
+	if by := d.by.Load(); by != overdue {
+		d.by.CompareAndSwap(by, 0)
+	}
+}
+
+// end closes it when its time has come.
+func (d *deadline) end(now int64) {
+	if passed(&d.by, now) {
+		close(d.over)
 	}
 }
 
@@ -50,4 +58,15 @@ func (d *deadline) Err() error {
 	default:
 		return nil
 	}
+}
+
+func isPast(by *atomic.Int64, now int64) bool {
+	at := by.Load()
+	return at > 0 && at <= now
+}
+
+// passed reports, once, that a time has come.
+func passed(by *atomic.Int64, now int64) bool {
+	at := by.Load()
+	return at > 0 && at <= now && by.CompareAndSwap(at, overdue)
 }

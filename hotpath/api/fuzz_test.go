@@ -34,6 +34,7 @@ func bare(t testing.TB) (*Server, *memory) {
 // handled runs the handler as a request of a server for user "u".
 func handled(s *Server, method, target, body string) *fasthttp.Response {
 	var ctx fasthttp.RequestCtx
+	ctx.Init2(&conn{conns: s.conns}, silence{}, false)
 	ctx.Request.Header.SetMethod(method)
 	ctx.Request.Header.SetRequestURI(target)
 	ctx.Request.Header.Set("Authorization", "Bearer "+serverToken)

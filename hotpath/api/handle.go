@@ -43,26 +43,26 @@ func (s *Server) serve(c *call) (err error) {
 		}
 	}()
 	defer s.inFlight.Add(-1)
-	if s.inFlight.Add(1) > s.maxInFlight || s.isOver(c) {
+	nc := c.http.Conn().(*conn) // it is our listener's
+	if s.inFlight.Add(1) > s.maxInFlight || isOver(c, nc) {
 		return errOverloaded
 	}
 	do, err := s.find(c)
 	if err != nil {
 		return err
 	}
-	ctx := within(s.opTimeout)
+	ctx := nc.within(c.http.Time(), s.opTimeout)
 	defer ctx.release()
 	return do(s, ctx, c)
 }
 
 // isOver reports whether the connection is one too many; then this answer is
 // its last.
-func (s *Server) isOver(c *call) bool {
-	nc, ok := c.http.Conn().(*conn)
-	if ok && nc.over {
+func isOver(c *call, nc *conn) bool {
+	if nc.over {
 		c.http.SetConnectionClose()
 	}
-	return ok && nc.over
+	return nc.over
 }
 
 // find fills in what the request is about: route, caller and subject.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -90,6 +91,8 @@ type Server struct {
 	leaving     atomic.Bool // each answer is its connection's last
 	closing     atomic.Bool
 	http        *fasthttp.Server
+	shortest    time.Duration  // of what is watched
+	watch       sync.WaitGroup // of the connections
 }
 
 // New makes a Server and registers its metrics; it starts nothing.
@@ -103,7 +106,8 @@ func New(o Options) (*Server, error) {
 		identity: o.Identity, limits: o.Limits, cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
-	s.conns = &connections{most: o.MaxConns, refuse: s.refuseConn, open: map[*conn]struct{}{}}
+	s.conns = newConnections(o.MaxConns, s.refuseConn)
+	s.shortest = min(o.OpTimeout, o.ReadTimeout, o.WriteTimeout, o.IdleTimeout)
 	m, err := newMetrics(o.Metrics, s.conns.count)
 	if err != nil {
 		return nil, fmt.Errorf("api: register metrics: %w", err)
@@ -143,6 +147,9 @@ func lastIfChunked(h *fasthttp.RequestHeader) (sameLimits fasthttp.RequestConfig
 // Serve answers the connections of ln, which it closes, until Shutdown.
 func (s *Server) Serve(ln net.Listener) error {
 	defer func() { _ = ln.Close() }() // Shutdown has mostly done so
+	stop := make(chan struct{})
+	s.watch.Go(func() { s.conns.watch(s.shortest, stop) })
+	defer close(stop)
 	if err := s.http.Serve(&listener{ln, s.conns, &s.closing}); err != nil {
 		return fmt.Errorf("api: serve %s: %w", ln.Addr(), err)
 	}
@@ -172,6 +179,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		s.conns.closeAll()
 		return fmt.Errorf("api: shut down: %w", err)
 	}
+	s.watch.Wait() // no connection is left
 	return nil
 }
 
