@@ -21,8 +21,8 @@ func (u UserRows) Len() int64 {
 	return int64(len(u.Liked)+len(u.Removed)) + u.DeadLetters + u.Repairs
 }
 
-// UserRows looks for a user in every table that names users. Without an index for
-// it that reads them wholly, however long it takes. Errors: like.ErrElsewhere
+// UserRows looks for a user in every table that names users. Only likes has an index
+// for it; the others are read wholly, however long it takes. Errors: like.ErrElsewhere
 // while likes are written straight to the ledger, like.ErrUnavailable.
 func (l *Ledger) UserRows(ctx context.Context, user string) (u UserRows, err error) {
 	err = l.inTx(ctx, "look for a user", func(tx pgx.Tx) error {
