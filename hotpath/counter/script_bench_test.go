@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -45,6 +46,26 @@ func BenchmarkLikeScript(b *testing.B) {
 	}
 }
 
+// BenchmarkLikeScriptOnOldLikes compares, in the same way, likes that are there
+// already, which the other way counts a second time, and unlikes.
+func BenchmarkLikeScriptOnOldLikes(b *testing.B) {
+	logUniform := func() int { return int(math.Exp(rand.Float64() * math.Log(1000))) }
+	for name, want := range map[string]like.Want{"liked": like.Liked, "unliked": like.NotLiked} {
+		b.Run(name, func(b *testing.B) {
+			s := newScale(b)
+			for b.Loop() {
+				raw, script := s.raw, s.script
+				pairs := s.newLikes(logUniform)
+				s.weigh(pairs, 256, like.Liked)
+				s.raw, s.script = raw, script
+				s.weigh(pairs, 256, want)
+			}
+			b.ReportMetric(s.script/s.raw, "×raw")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
 // scale weighs the two ways against each other; each has a shard of its own.
 type scale struct {
 	b           *testing.B
@@ -76,17 +97,35 @@ func nameOf(i int) string { return "item-" + strconv.Itoa(i) }
 
 // round sends the same new likes both ways, size of them at once.
 func (s *scale) round(size int, item func() int) {
+	s.weigh(s.newLikes(item), size, like.Liked)
+}
+
+// newLikes are as many pairs as a round has, of users who were not there yet.
+func (s *scale) newLikes(item func() int) []Pair {
+	pairs := make([]Pair, roundLikes)
+	for i := range pairs {
+		s.users++
+		pairs[i] = Pair{Item: nameOf(item()), User: "u" + strconv.Itoa(1_000_000+s.users)}
+	}
+	return pairs
+}
+
+// weigh sends the same ops both ways.
+func (s *scale) weigh(pairs []Pair, size int, want like.Want) {
 	ctx, opt := s.b.Context(), &Options{Shards: 2, MaxPending: 1 << 20}
 	mine, other := keysOf(0), keysOf(1)
 	script, raw := s.rdb.Pipeline(), s.rdb.Pipeline()
-	for left := roundLikes; left > 0; left -= size {
+	for part := range slices.Chunk(pairs, size) {
 		out := newOutbox([]keys{mine})
-		for range min(size, left) {
-			s.users++
-			op := like.Op{Item: nameOf(item()), User: "u" + strconv.Itoa(1_000_000+s.users), Want: like.Liked}
-			out.add(&slot{op: op})
-			raw.SAdd(ctx, other.likers+op.Item, op.User)
-			raw.HIncrBy(ctx, other.counts, op.Item, 1)
+		for _, p := range part {
+			out.add(&slot{op: like.Op{Item: p.Item, User: p.User, Want: want}})
+			if want == like.Liked {
+				raw.SAdd(ctx, other.likers+p.Item, p.User)
+				raw.HIncrBy(ctx, other.counts, p.Item, 1)
+			} else {
+				raw.SRem(ctx, other.likers+p.Item, p.User)
+				raw.HIncrBy(ctx, other.counts, p.Item, -1)
+			}
 		}
 		ok(s.b, script.Process(ctx, out.batches[0].command(ctx, opt, 0)))
 	}
