@@ -118,10 +118,14 @@ func hydrate(ctx context.Context, api *stage.Process) error {
 	}
 }
 
-// idleRate is how often an idle server is asked.
-const idleRate = 200
+// An idle server is asked rarely, and about few items: all of them are resident
+// before the measured time begins. The first like of an item waits for the ledger.
+const (
+	idleRate  = 200
+	idleItems = 8
+)
 
-func idle(p *load.Plan) { p.Conns, p.Rate = 1, idleRate }
+func idle(p *load.Plan) { p.Conns, p.Rate, p.Items = 1, idleRate, idleItems }
 
 // idleEval is a script's round trip by go-redis, as often as idle asks.
 func idleEval(ctx context.Context, l *Lab) (f Figures, err error) {
