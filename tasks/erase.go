@@ -20,7 +20,7 @@ type Applier interface {
 // back by the same door as everybody, so that counts, versions and notifications
 // hold, and deletes the rest when the ledger has caught up:
 //
-//	look ─▶ unlike ─▶ wait for the drain ─▶ trim ─▶ delete rows ─▶ scrub sets ─▶ look …
+//	look ─▶ unlike ─▶ wait for the drain, trim ─▶ wait for participants ─▶ delete rows ─▶ scrub sets ─▶ look …
 //
 // until a look finds nothing. Nothing is remembered between the steps: after a
 // crash, run it again. What the person likes meanwhile is found by the next look
@@ -55,6 +55,7 @@ type Erasure struct {
 	Tombstones  int64 `json:"tombstones"`
 	DeadLetters int64 `json:"dead_letters"`
 	Repairs     int64 `json:"repairs"`
+	Sagas       int64 `json:"sagas"`
 }
 
 const (
@@ -107,7 +108,7 @@ func (e *Eraser) round(ctx context.Context, user string, found Traces, done *Era
 	if err := e.drained(ctx, user); err != nil {
 		return err
 	}
-	now, err := e.Ledger.UserRows(ctx, user) // the unlikes have left tombstones
+	now, err := e.agreed(ctx, user) // the unlikes have left tombstones
 	if err != nil {
 		return err
 	}
@@ -119,6 +120,7 @@ func (e *Eraser) round(ctx context.Context, user string, found Traces, done *Era
 	done.Tombstones += gone.Tombstones
 	done.DeadLetters += gone.DeadLetters
 	done.Repairs += gone.Repairs
+	done.Sagas += gone.Sagas
 	if err != nil {
 		return err
 	}
@@ -228,6 +230,25 @@ func (e *Eraser) drained(ctx context.Context, user string) error {
 		}
 	}
 	return nil
+}
+
+// agreed waits until participants have agreed to the unlikes, or those are back,
+// and returns what the ledger has then.
+func (e *Eraser) agreed(ctx context.Context, user string) (ledger.UserRows, error) {
+	for deadline := time.Now().Add(e.Wait); ; {
+		now, err := e.Ledger.UserRows(ctx, user)
+		if err != nil || now.OpenSagas == 0 {
+			return now, err
+		}
+		if time.Now().After(deadline) {
+			return now, fmt.Errorf("%d sagas of the user have not ended: do the participants answer? See plusone saga list. Then run this again", now.OpenSagas)
+		}
+		select {
+		case <-ctx.Done():
+			return now, ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // gone reports whether a shard's log up to end is in the ledger and trimmed, as

@@ -43,6 +43,7 @@ type foundUser struct {
 	Tombstones  int   `json:"tombstones"`
 	DeadLetters int64 `json:"dead_letters"`
 	Repairs     int64 `json:"repairs"`
+	Sagas       int64 `json:"sagas"`
 	Sets        int   `json:"sets"`
 	Entries     int   `json:"log_entries"`
 }
@@ -87,7 +88,7 @@ func (c eraseCmd) erase(ctx context.Context, eraser *tasks.Eraser, out io.Writer
 		}
 		report.Found = &foundUser{
 			Likes: len(t.Ledger.Liked), Tombstones: len(t.Ledger.Removed), DeadLetters: t.Ledger.DeadLetters,
-			Repairs: t.Ledger.Repairs, Sets: t.Redis.Len(), Entries: t.Entries,
+			Repairs: t.Ledger.Repairs, Sagas: t.Ledger.Sagas, Sets: t.Redis.Len(), Entries: t.Entries,
 		}
 	} else {
 		report.Erasure, err = eraser.Erase(ctx, c.User)
@@ -108,12 +109,12 @@ func (c eraseCmd) show(out io.Writer, r erasure) (err error) {
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
 	case f != nil:
-		_, err = fmt.Fprintf(out, "Postgres has %d likes, %d tombstones, %d dead letters and %d repairs of the user; "+
+		_, err = fmt.Fprintf(out, "Postgres has %d likes, %d tombstones, %d dead letters, %d repairs and %d sagas of the user; "+
 			"Redis has him in %d sets and %d log entries. Nothing was changed.\n",
-			f.Likes, f.Tombstones, f.DeadLetters, f.Repairs, f.Sets, f.Entries)
+			f.Likes, f.Tombstones, f.DeadLetters, f.Repairs, f.Sagas, f.Sets, f.Entries)
 	default:
-		_, err = fmt.Fprintf(out, "%d likes taken back; %d tombstones, %d dead letters, %d repairs and %d marks in sets deleted; looked %d times.\n%s\n",
-			e.Unliked, e.Tombstones, e.DeadLetters, e.Repairs, e.Sets, e.Looks, outOfReach)
+		_, err = fmt.Fprintf(out, "%d likes taken back; %d tombstones, %d dead letters, %d repairs, %d sagas and %d marks in sets deleted; looked %d times.\n%s\n",
+			e.Unliked, e.Tombstones, e.DeadLetters, e.Repairs, e.Sagas, e.Sets, e.Looks, outOfReach)
 	}
 	return err
 }

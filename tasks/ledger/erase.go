@@ -14,11 +14,13 @@ type UserRows struct {
 	Removed     []string // items that he has liked: tombstones
 	DeadLetters int64
 	Repairs     int64
+	Sagas       int64
+	OpenSagas   int64 // of them, those that have not ended
 }
 
 // Len is the number of rows.
 func (u UserRows) Len() int64 {
-	return int64(len(u.Liked)+len(u.Removed)) + u.DeadLetters + u.Repairs
+	return int64(len(u.Liked)+len(u.Removed)) + u.DeadLetters + u.Repairs + u.Sagas
 }
 
 // UserRows looks for a user in every table that names users. Only likes has an index
@@ -41,17 +43,20 @@ func (l *Ledger) UserRows(ctx context.Context, user string) (u UserRows, err err
 			SELECT coalesce(array_agg(item_id) FILTER (WHERE liked), '{}'),
 			       coalesce(array_agg(item_id) FILTER (WHERE NOT liked), '{}'),
 			       (SELECT count(*) FROM dead_letters WHERE user_id = $1),
-			       (SELECT count(*) FROM repairs WHERE user_id = $1)
-			  FROM likes WHERE user_id = $1`, user).Scan(&u.Liked, &u.Removed, &u.DeadLetters, &u.Repairs)
+			       (SELECT count(*) FROM repairs WHERE user_id = $1),
+			       (SELECT count(*) FROM sagas WHERE user_id = $1),
+			       (SELECT count(*) FROM sagas WHERE user_id = $1 AND ended_at IS NULL)
+			  FROM likes WHERE user_id = $1`, user).Scan(
+			&u.Liked, &u.Removed, &u.DeadLetters, &u.Repairs, &u.Sagas, &u.OpenSagas)
 	})
 	return u, err
 }
 
 // Erased is how many rows EraseUser has deleted.
-type Erased struct{ Tombstones, DeadLetters, Repairs int64 }
+type Erased struct{ Tombstones, DeadLetters, Repairs, Sagas int64 }
 
 // EraseUser deletes the tombstones of a user on items, whose shards go with them,
-// and what dead letters and repairs say of him. A tombstone above its shard's
+// and what dead letters, repairs and sagas that have ended say of him. A tombstone above its shard's
 // watermark stays: an older change of the pair may be on its way. So does a row
 // that says liked, which counts.
 func (l *Ledger) EraseUser(ctx context.Context, user string, items []string, shards []int) (e Erased, err error) {
@@ -73,7 +78,14 @@ func (l *Ledger) EraseUser(ctx context.Context, user string, items []string, sha
 		}
 		e.DeadLetters = gone.RowsAffected()
 		gone, err = tx.Exec(ctx, `DELETE FROM repairs WHERE user_id = $1`, user)
+		if err != nil {
+			return err
+		}
 		e.Repairs = gone.RowsAffected()
+		gone, err = tx.Exec(ctx, `
+			DELETE FROM sagas s WHERE s.user_id = $1 AND NOT EXISTS (
+				SELECT FROM sagas o WHERE o.item_id = s.item_id AND o.user_id = $1 AND o.ended_at IS NULL)`, user)
+		e.Sagas = gone.RowsAffected()
 		return err
 	})
 	return e, err
