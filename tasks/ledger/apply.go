@@ -71,7 +71,9 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 // rows, $5 and $6 the items among them with their buckets; all sorted, so that
 // concurrent batches lock rows in one order. $7 is the length of a window of
 // notifications, NULL for none.
-const applySQL = `
+const applySQL = movedSQL + ` AS delta` + countedSQL
+
+const movedSQL = `
 WITH moved AS (
 	INSERT INTO likes AS l (item_id, user_id, liked, version)
 	SELECT r.item_id, r.user_id, r.liked, r.version
@@ -81,7 +83,9 @@ WITH moved AS (
 	   -- a new row has its default, false
 	   SET prev_liked = l.liked, liked = EXCLUDED.liked, version = EXCLUDED.version
 	 WHERE l.version < EXCLUDED.version
-	RETURNING item_id, weight * (liked::int - prev_liked::int) AS delta
+	RETURNING item_id, weight * (liked::int - prev_liked::int)`
+
+const countedSQL = `
 ), deltas AS (
 	SELECT item_id, sum(delta) AS delta FROM moved GROUP BY item_id HAVING sum(delta) <> 0
 ), counted AS (
@@ -110,8 +114,7 @@ func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err err
 	batch.Queue(`SAVEPOINT apply`)
 	sql := applySQL
 	if len(b.participants) > 0 {
-		args = append(args, b.participants)
-		sql = withSagas(sql, len(args))
+		sql, args = applySagasSQL, append(args, b.participants)
 	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		applied, err = readApplied(rows)

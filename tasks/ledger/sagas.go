@@ -3,8 +3,6 @@ package ledger
 import (
 	"context"
 	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -55,24 +53,20 @@ func sagaID(shard, version, item, user string) string {
 		left(encode(sha256(convert_to(%[3]s || ' ' || %[4]s, 'UTF8')), 'hex'), 24)`, shard, version, item, user)
 }
 
-// withSagas is applySQL that also begins a saga for each row that it really flips,
-// the participants being argument n. Nothing else flips rows, so whoever made the
+// applySagasSQL is applySQL that also begins a saga for each row that it really
+// flips, $8 being the participants. Nothing else flips rows, so whoever made the
 // change (a user, a repair, a saga that was taken back) the participants hear of
 // it; the engine sees when they have already what it asks for.
-func withSagas(sql string, n int) string {
-	return strings.Replace(sql, ` AS delta
-), deltas AS (`, ` AS delta, user_id, liked, version, liked <> prev_liked AS flipped
+var applySagasSQL = movedSQL + ` AS delta, user_id, liked, version, liked <> prev_liked AS flipped
 ), begun AS (
 	INSERT INTO sagas (id, shard, version, item_id, user_id, liked, participants)
-	SELECT `+sagaID("s.shard", "m.version", "m.item_id", "m.user_id")+`,
-	       s.shard, m.version, m.item_id, m.user_id, m.liked, $`+strconv.Itoa(n)+`::text[]
+	SELECT ` + sagaID("s.shard", "m.version", "m.item_id", "m.user_id") + `,
+	       s.shard, m.version, m.item_id, m.user_id, m.liked, $8::text[]
 	  FROM moved m
 	  JOIN (SELECT i.item_id, i.bucket % y.shards AS shard
 	          FROM unnest($5::text[], $6::smallint[]) AS i (item_id, bucket) CROSS JOIN layout y) s ON s.item_id = m.item_id
 	 WHERE m.flipped
-	ON CONFLICT DO NOTHING
-), deltas AS (`, 1)
-}
+	ON CONFLICT DO NOTHING` + countedSQL
 
 // ClaimedSaga is a saga whose next step its claimant is to make.
 type ClaimedSaga struct {

@@ -252,6 +252,8 @@ type participant struct {
 	calls int
 	held  map[counter.Pair]bool
 	steps map[string]*step // by saga
+
+	delayed []call // that the network has still to bring
 }
 
 // step is what a participant remembers of a saga.
@@ -263,12 +265,11 @@ type step struct {
 
 // mood is how a participant answers.
 type mood struct {
-	name    string
 	reject  func(counter.Pair) bool // refuses a try
 	before  int                     // status instead of doing anything
 	after   int                     // status instead of the answer, when all is done
 	silent  bool                    // does all and does not answer in time
-	deaf    bool                    // does nothing and does not answer in time
+	late    bool                    // answers 504, and the call arrives some time after
 	twice   bool                    // does everything twice
 	retry   bool                    // answers retry
 	forgets bool                    // leaves half of the results out
@@ -315,7 +316,10 @@ func (p *participant) serve(w http.ResponseWriter, r *http.Request, body []byte)
 	m := p.mood
 	p.calls++
 	var answers []said
-	if m.before == 0 && !m.deaf {
+	switch {
+	case m.late:
+		p.delayed = append(p.delayed, c)
+	case m.before == 0:
 		answers = p.do(c)
 		if m.twice {
 			answers = p.do(c)
@@ -323,7 +327,9 @@ func (p *participant) serve(w http.ResponseWriter, r *http.Request, body []byte)
 	}
 	p.mu.Unlock()
 	switch {
-	case m.silent || m.deaf:
+	case m.late:
+		w.WriteHeader(http.StatusGatewayTimeout)
+	case m.silent:
 		<-r.Context().Done() // until the caller has gone
 	case m.before != 0:
 		w.WriteHeader(m.before)
@@ -376,6 +382,16 @@ func (p *participant) one(what string, s *step, id string, pair counter.Pair, li
 		p.held[pair] = liked
 	}
 	return said{Saga: id, Result: s.result, Reason: "because"}
+}
+
+// arrive brings calls that were delayed; nobody waits for their answers.
+func (p *participant) arrive() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.delayed {
+		p.do(c)
+	}
+	p.delayed = nil
 }
 
 func (p *participant) set(m mood) {

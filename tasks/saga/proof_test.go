@@ -122,6 +122,9 @@ func play(t *rapid.T, w *works, name string) {
 	check(t, err)
 	w.settle(t, w.engine)
 	h.warm()
+	for _, p := range w.asked {
+		p.arrive() // all has ended, so nothing that comes now may change anything
+	}
 	w.agree(t, h.items...)
 	if n := w.number(t, `SELECT count(*) FROM sagas WHERE ended_at IS NULL`); n != 0 {
 		t.Fatalf("%d sagas hang: %q", n, w.sagas(t))
@@ -130,7 +133,7 @@ func play(t *rapid.T, w *works, name string) {
 
 func (h *history) step() {
 	switch rapid.SampledFrom([]string{
-		"want", "want", "want", "drain", "drain", "turn", "turn", "turn", "turn", "mood", "mood", "later", "later", "evict", "race", "operator",
+		"want", "want", "want", "drain", "drain", "turn", "turn", "turn", "turn", "mood", "mood", "later", "later", "evict", "race", "operator", "arrive",
 	}).Draw(h.T, "step") {
 	case "want":
 		h.want(h.T, h.item(), h.user(), rapid.SampledFrom([]like.Want{like.Liked, like.NotLiked, like.Toggle}).Draw(h.T, "want"))
@@ -153,6 +156,10 @@ func (h *history) step() {
 		h.race()
 	case "operator":
 		h.act()
+	case "arrive":
+		for _, p := range h.asked {
+			p.arrive()
+		}
 	}
 }
 
@@ -181,6 +188,7 @@ func (h *history) mood() mood {
 		{retry: true},
 		{twice: true},
 		{forgets: true},
+		{late: true},
 	}).Draw(h.T, "mood")
 }
 
