@@ -15,7 +15,10 @@ import (
 )
 
 // instant answers without doing anything, so that only this package is measured.
-type instant struct{ readings []like.Reading }
+type instant struct {
+	readings []like.Reading
+	hot      string
+}
 
 func (instant) Apply(_ context.Context, _ []like.Op, results []like.Result) error {
 	for i := range results {
@@ -28,11 +31,18 @@ func (c instant) Read(context.Context, []string, string) ([]like.Reading, error)
 	return c.readings, nil
 }
 
+func (c instant) Recent(item []byte, now time.Time) (like.Reading, bool) {
+	if string(item) != c.hot {
+		return like.Reading{}, false
+	}
+	return like.Reading{Item: c.hot, Count: 42, Source: like.FromCache, AsOf: now}, true
+}
+
 // handler is a server over instant and a request that is handled again and again.
 func handler(t testing.TB, id *Identity, items int, method, target, body string, headers ...string) func() {
 	t.Helper()
 	m := newMemory()
-	c := instant{make([]like.Reading, items)}
+	c := instant{make([]like.Reading, items), "a/hot-one"}
 	for i := range c.readings {
 		c.readings[i] = like.Reading{Item: "/blog/2026/a-page", Count: 42, Source: like.FromRedis, AsOf: time.Now()}
 	}
@@ -97,6 +107,7 @@ func BenchmarkHandler(b *testing.B) {
 		{"put", handler(b, header, 1, "PUT", item+"/like", "", user...)},
 		{"putLimited", func() { limited(item+"/like", "user-12345") }},
 		{"get", handler(b, header, 1, "GET", item, "", user...)},
+		{"getHot", handler(b, header, 1, "GET", "/v1/items/a%2Fhot-one", "")},
 		{"get20", handler(b, header, 20, "GET", "/v1/items?"+repeat("id=/blog/2026/a-page&", 20), "", user...)},
 		{"bulk1000", handler(b, header, 1, "POST", "/v1/likes", opsBody(1000), "Authorization", "Bearer "+serverToken)},
 		{"putHS256", handler(b, hmac, 1, "PUT", item+"/like", "", "Authorization", "Bearer "+sign(b, jose.HS256, testSecret, "", long))},
@@ -126,9 +137,10 @@ func TestALikeAllocatesItsIdsAndNothingElse(t *testing.T) {
 	limited := handlerWith(t, id, newLimits(t, &together{}, Limit{Rate: 1e6, Burst: 1e6}, Limit{Rate: 1e6, Burst: 1e6}))
 	const item = "/v1/items/%2Fblog%2F2026%2Fa-page"
 	for what, run := range map[string]func(){
-		"put":              handler(t, id, 1, "PUT", item+"/like", "", "X-User-ID", "user-12345"),
-		"get":              handler(t, id, 1, "GET", item, "", "X-User-ID", "user-12345"),
-		"put, with limits": func() { limited(item+"/like", "user-12345") },
+		"put":               handler(t, id, 1, "PUT", item+"/like", "", "X-User-ID", "user-12345"),
+		"get":               handler(t, id, 1, "GET", item, "", "X-User-ID", "user-12345"),
+		"get of a hot item": handler(t, id, 1, "GET", "/v1/items/a%2Fhot-one", ""),
+		"put, with limits":  func() { limited(item+"/like", "user-12345") },
 	} {
 		if n := testing.AllocsPerRun(1000, run); n > 4 {
 			t.Errorf("%s: %v allocations, want 2", what, n)

@@ -48,7 +48,7 @@ func (s *Server) serve(c *call) (err error) {
 		return errOverloaded
 	}
 	do, err := s.find(c)
-	if err != nil {
+	if err != nil || do == nil {
 		return err
 	}
 	ctx := nc.within(c.http.Time(), s.opTimeout)
@@ -65,7 +65,8 @@ func isOver(c *call, nc *conn) bool {
 	return nc.over
 }
 
-// find fills in what the request is about: route, caller and subject.
+// find fills in what the request is about: route, caller and subject. It returns
+// nothing to do when the answer was at hand.
 func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, err error) {
 	h := &c.http.Request.Header
 	if err := checkFraming(h); err != nil {
@@ -94,6 +95,9 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 	}
 	if err := s.admitUser(c); err != nil {
 		return nil, err
+	}
+	if r == itemRoute && s.readRecent(c, arg) {
+		return nil, nil
 	}
 	c.arg, err = unescape(arg, false)
 	return do, err

@@ -22,6 +22,20 @@ func (s *Server) readItem(ctx context.Context, c *call) error {
 	return c.answer(appendReading(c.body[:0], &readings[0], c.who.user != ""))
 }
 
+// readRecent answers for an item that is asked for all the time, if nobody is told
+// whether he likes it. arg is its id, still escaped.
+func (s *Server) readRecent(c *call, arg []byte) bool {
+	if c.who.user != "" {
+		return false
+	}
+	item, err := appendUnescaped(c.body[:0], arg, false)
+	if err != nil {
+		return false
+	}
+	r, ok := s.counter.Recent(item, c.http.Time())
+	return ok && c.answer(appendReading(c.body[:0], &r, false)) == nil // item is not needed any more
+}
+
 // readItems answers up to maxItems items in the order of the query.
 func (s *Server) readItems(ctx context.Context, c *call) error {
 	items, err := itemsOf(c.query)

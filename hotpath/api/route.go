@@ -140,12 +140,17 @@ func unescape(raw []byte, plus bool) (string, error) {
 	if bytes.IndexByte(raw, '%') < 0 && (!plus || bytes.IndexByte(raw, '+') < 0) {
 		return string(raw), nil
 	}
-	b := make([]byte, 0, len(raw))
+	b, err := appendUnescaped(make([]byte, 0, len(raw)), raw, plus)
+	return string(b), err
+}
+
+// appendUnescaped is unescape into b.
+func appendUnescaped(b, raw []byte, plus bool) ([]byte, error) {
 	for i := 0; i < len(raw); i++ {
 		switch c := raw[i]; {
 		case c == '%':
 			if i+2 >= len(raw) || unhex[raw[i+1]] < 0 || unhex[raw[i+2]] < 0 {
-				return "", fmt.Errorf("%w: broken percent-escape at byte %d of a segment", errBadPath, i)
+				return nil, fmt.Errorf("%w: broken percent-escape at byte %d of a segment", errBadPath, i)
 			}
 			b = append(b, byte(unhex[raw[i+1]]<<4|unhex[raw[i+2]]))
 			i += 2
@@ -155,7 +160,7 @@ func unescape(raw []byte, plus bool) (string, error) {
 			b = append(b, c)
 		}
 	}
-	return string(b), nil
+	return b, nil
 }
 
 // unhex is the value of a hexadecimal digit, -1 for other bytes.

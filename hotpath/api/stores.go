@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"time"
 
 	"plusone/hotpath/like"
 )
@@ -15,6 +16,9 @@ type Counter interface {
 	Apply(ctx context.Context, ops []like.Op, results []like.Result) error
 	// Read answers one Reading per item and keeps the order; user "" is nobody.
 	Read(ctx context.Context, items []string, user string) ([]like.Reading, error)
+	// Recent tells an item's count at once, if it is known without asking anybody. It
+	// keeps nothing of item.
+	Recent(item []byte, now time.Time) (like.Reading, bool)
 }
 
 // Lists lists who likes what, as the ledger has it.

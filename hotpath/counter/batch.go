@@ -184,16 +184,25 @@ func (c *Counter) answer(b *batch, reply []string) {
 		g := &b.groups[i]
 		var start string
 		start, starts, _ = strings.Cut(starts, "\n")
-		if count, ok := c.answerGroup(g, outcomes[:g.n], start, receipt); ok {
+		if count, ok := lastCount(start, outcomes[:g.n]); ok { // before whoever is answered reads it
 			c.cache.put(g.item, count, now)
 		}
+		c.answerGroup(g, outcomes[:g.n], start, receipt)
 		outcomes = outcomes[g.n:]
 	}
 }
 
-// answerGroup walks an item's count from start through its ops and returns the
-// last; ok says that it is one.
-func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) (count int64, ok bool) {
+// lastCount is an item's count after its ops; ok says that start was one.
+func lastCount(start, outcomes string) (count int64, ok bool) {
+	if strings.ContainsAny(outcomes, "ce") {
+		return 0, false
+	}
+	count, err := strconv.ParseInt(start, 10, 64)
+	return count + int64(strings.Count(outcomes, "+")-strings.Count(outcomes, "-")), err == nil
+}
+
+// answerGroup walks an item's count from start through its ops.
+func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Receipt) {
 	count, err := strconv.ParseInt(start, 10, 64)
 	next := g.first
 	for i := range g.n {
@@ -224,8 +233,6 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 		if res.Count = count; err != nil {
 			res.Err = fmt.Errorf("%w: the stored count is %q", like.ErrUnknown, start)
 		}
-		ok = err == nil
 		s.settle(res)
 	}
-	return count, ok
 }

@@ -11,6 +11,10 @@
 //   - A cold item is never taken for an item without likes.
 //   - Queues are bounded; what does not fit is refused at once.
 //
+// The count of an item that is asked for all the time is told from this process'
+// memory for some milliseconds, with what this process has changed itself
+// (Counter.Recent).
+//
 // The way of an op:
 //
 //	Apply ── queue ── lane ── like.lua ──┬── changed, unchanged ── answer
