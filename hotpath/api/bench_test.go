@@ -147,3 +147,23 @@ func TestALikeAllocatesItsIdsAndNothingElse(t *testing.T) {
 		}
 	}
 }
+
+func TestATimeIsSpelledAsTheStandardLibrarySpellsIt(t *testing.T) {
+	for _, at := range []time.Time{
+		{},
+		time.Unix(0, 0), time.Date(2026, 11, 9, 3, 4, 5, 999_999_999, time.FixedZone("", 3600)),
+		time.Date(9999, 12, 31, 23, 59, 59, 1e6, time.UTC), time.Date(2024, 2, 29, 0, 0, 0, 45e6, time.UTC), time.Now(),
+	} {
+		if got, want := string(appendTime(nil, at)), at.UTC().Format(`"2006-01-02T15:04:05.000Z07:00"`); got != want {
+			t.Errorf("%v: %s, want %s", at, got, want)
+		}
+	}
+}
+
+func BenchmarkAppendTime(b *testing.B) {
+	var room [32]byte
+	now := time.Now()
+	for b.Loop() {
+		appendTime(room[:0], now)
+	}
+}
