@@ -79,8 +79,10 @@ func (l *Ledger) RecordTries(ctx context.Context, results []StepResult, patience
 		       reason = CASE WHEN came = 'rejected' THEN t.reason
 		                     WHEN came = 'late' THEN 'no answer in time: ' || t.reason END,
 		       last_error = CASE WHEN came IN ('retry', 'late') THEN t.reason END,
-		       notification = f.id
-		  FROM turn t LEFT JOIN folded f ON f.item_id = t.item_id AND t.came = 'agreed'
+		       -- built once: a join would compare every saga with every item
+		       notification = CASE WHEN came = 'agreed' THEN
+		                           (SELECT jsonb_object_agg(item_id, id) FROM folded) ->> t.item_id END
+		  FROM turn t
 		 WHERE s.id = t.id
 		RETURNING s.state, s.ended_at, s.item_id, s.user_id, s.version
 	)`+recordEnd, results, patience, window)
