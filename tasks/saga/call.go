@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
+	"sync/atomic"
 
+	"plusone/tasks"
 	"plusone/tasks/ledger"
 )
 
@@ -76,20 +79,43 @@ func (e *Engine) call(ctx context.Context, name, step string, sagas []ledger.Cla
 type answer struct{ result, reason string }
 
 func (e *Engine) ask(ctx context.Context, name, step string, sagas []ledger.ClaimedSaga) (map[string]answer, error) {
-	hook := e.hooks[name]
-	if hook == nil {
+	to := e.asked[name]
+	if to == nil {
 		return nil, errors.New("no participant of this name is set")
 	}
 	body, err := json.Marshal(ask(name, step, sagas))
 	if err != nil {
 		return nil, err
 	}
-	mark := sha256.Sum256(body)
-	status, text, err := hook.Post(ctx, "call_"+hex.EncodeToString(mark[:16]), body, maxAnswer)
-	if err != nil {
-		return nil, err
+	answers, err := to.ask(ctx, body)
+	to.report(ctx, name, err)
+	return answers, err
+}
+
+// asked is a participant, and whether its last call went well.
+type asked struct {
+	*tasks.Hook
+	ill atomic.Bool
+}
+
+// report logs where trouble begins and where it ends, not every call of it.
+func (a *asked) report(ctx context.Context, name string, err error) {
+	switch was := a.ill.Swap(err != nil); {
+	case ctx.Err() != nil || was == (err != nil):
+	case err != nil:
+		slog.WarnContext(ctx, "a participant does not answer as it should", "participant", name, "error", err)
+	default:
+		slog.InfoContext(ctx, "a participant answers again", "participant", name)
 	}
-	if status != http.StatusOK {
+}
+
+func (a *asked) ask(ctx context.Context, body []byte) (map[string]answer, error) {
+	mark := sha256.Sum256(body)
+	status, text, err := a.Post(ctx, "call_"+hex.EncodeToString(mark[:16]), body, maxAnswer)
+	switch {
+	case err != nil:
+		return nil, err
+	case status != http.StatusOK:
 		return nil, fmt.Errorf("it answered %d", status)
 	}
 	var said response

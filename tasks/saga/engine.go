@@ -78,7 +78,7 @@ type Engine struct {
 	likes   Likes
 	ring    func(shards ...int) // asks for drains
 	cfg     Config
-	hooks   map[string]*tasks.Hook
+	asked   map[string]*asked
 	lanes   []*lane
 	metrics *metrics
 }
@@ -96,13 +96,13 @@ func New(records Records, log Log, likes Likes, ring func(shards ...int), reg pr
 		return nil, fmt.Errorf("saga: steps are resumed after %v, while they may still be under way: want more than two calls of %v",
 			cfg.ResumeAfter, cfg.Timeout)
 	}
-	e := &Engine{records: records, log: log, likes: likes, ring: ring, cfg: cfg, hooks: map[string]*tasks.Hook{}}
+	e := &Engine{records: records, log: log, likes: likes, ring: ring, cfg: cfg, asked: map[string]*asked{}}
 	for _, p := range cfg.Participants {
 		hook, err := tasks.NewHook(p.Receiver, cfg.Timeout, true) // services of one's own are on networks of one's own
 		if err != nil {
 			return nil, fmt.Errorf("participant %s: %w", p.Name, err)
 		}
-		e.hooks[p.Name] = hook
+		e.asked[p.Name] = &asked{Hook: hook}
 		e.lanes = append(e.lanes, newLane(p.Name))
 	}
 	e.lanes = append(e.lanes, newLane(""))
@@ -114,8 +114,8 @@ func newLane(name string) *lane { return &lane{name: name, wake: make(chan struc
 
 // Close ends the connections that wait for a next call. Run must have returned.
 func (e *Engine) Close() {
-	for _, h := range e.hooks {
-		h.Close()
+	for _, a := range e.asked {
+		a.Close()
 	}
 }
 

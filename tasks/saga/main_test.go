@@ -3,6 +3,7 @@ package saga_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -128,7 +129,15 @@ func (w *works) want(t tb, item, user string, want like.Want) like.Result {
 func (w *works) drain(t tb) {
 	t.Helper()
 	for s := range shards {
-		check(t, w.drainer.Drain(t.Context(), s))
+		w.drainOne(t, s)
+	}
+}
+
+// drainOne drains a shard; what an engine appends meanwhile is left to the next.
+func (w *works) drainOne(t tb, shard int) {
+	t.Helper()
+	if err := w.drainer.Drain(t.Context(), shard); !errors.Is(err, tasks.ErrUnfinished) {
+		check(t, err)
 	}
 }
 
