@@ -116,7 +116,7 @@ func TestTheDashboardChangesNothing(t *testing.T) {
 	addr, rdb := serve(t)
 	enqueue(t, rdb, "drain")
 	for _, call := range []string{
-		"POST /tasks/api/queues/drain:pause", "DELETE /tasks/api/queues/drain/pending_tasks:delete_all", "POST /debug/pprof/symbol",
+		"POST /sagas/retry", "POST /tasks/api/queues/drain:pause", "DELETE /tasks/api/queues/drain/pending_tasks:delete_all", "POST /debug/pprof/symbol",
 	} {
 		method, path, _ := strings.Cut(call, " ")
 		if code, _ := ask(t, method, addr, path, ""); code != http.StatusMethodNotAllowed {
