@@ -76,7 +76,7 @@ func TestTheDoctorAgreesWithReadyz(t *testing.T) {
 	if _, body := request(t, "GET", inside+"/readyz"); !strings.Contains(body, "ok       memory: ") || !strings.Contains(body, "of 240 MiB used") {
 		t.Errorf("/readyz: %s", body)
 	}
-	if err := rdb.HSet(t.Context(), "p1:{7}:meta", "shards", "moving to 32").Err(); err != nil {
+	if err := rdb.HSet(t.Context(), "p1:{3}:meta", "shards", "moving to 32").Err(); err != nil {
 		t.Fatal(err)
 	}
 	for _, f := range examined(t, exitFailed, stores).Findings {

@@ -20,6 +20,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
 	"plusone/scripts/dev/private/privatetest"
 )
 
@@ -34,7 +35,7 @@ type house struct {
 	client      *http.Client
 }
 
-const houseShards = 16
+const houseShards = like.DefaultShards
 
 // dev starts `plusone dev` on data and waits until it runs.
 func dev(t *testing.T, data string, more ...string) *house {

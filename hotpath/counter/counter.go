@@ -31,7 +31,7 @@ type Source interface {
 
 // Options are the counter's bounds. The zero value of each means its default.
 type Options struct {
-	Shards     int           // a power of two up to 4096; 16
+	Shards     int           // a power of two up to 4096; like.DefaultShards
 	MaxPending int           // entries that a shard's log may hold before ops are refused; 65,536
 	QueueSize  int           // ops, and reads, that may wait; 32,768
 	Timeout    time.Duration // of each exchange with Redis; 1 s
@@ -53,7 +53,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.Shards == 0 {
-		o.Shards = 16
+		o.Shards = like.DefaultShards
 	}
 	if o.MaxPending == 0 {
 		o.MaxPending = 1 << 16

@@ -73,6 +73,11 @@ type Receipt struct {
 // MaxShards bounds the number of shards, and so a receipt's first field.
 const MaxShards = 4096
 
+// DefaultShards is how many shards a new ledger gets. Fewer make larger batches: with
+// 4 instead of 16 a like cost a tenth to a quarter less CPU and a drained row a
+// fifth, and four drains side by side still keep a Postgres busy.
+const DefaultShards = 4
+
 // ParseReceipt reads what Receipt.String wrote. The error wraps ErrBadReceipt.
 func ParseReceipt(s string) (Receipt, error) {
 	shard, id, _ := strings.Cut(s, "-")

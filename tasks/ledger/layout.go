@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -18,19 +19,23 @@ type Layout struct {
 }
 
 // Layout returns the ledger's layout, and on first start creates it with a
-// secret of its own and one watermark per shard. Errors: ErrShardsDiffer with
+// secret of its own and one watermark per shard. shards 0 is the ledger's number,
+// like.DefaultShards at first. Errors: ErrShardsDiffer with
 // both numbers when the ledger belongs to another number of shards (the Layout
 // is returned with the ledger's), like.ErrUnavailable.
 func (l *Ledger) Layout(ctx context.Context, shards int) (Layout, error) {
-	if shards < 1 || shards > like.MaxShards || shards&(shards-1) != 0 {
+	if shards < 0 || shards > like.MaxShards || shards&(shards-1) != 0 {
 		return Layout{}, fmt.Errorf("ledger: layout: %d shards: want a power of two up to %d", shards, like.MaxShards)
 	}
 	var have Layout
 	err := l.inTx(ctx, "layout", func(tx pgx.Tx) error {
-		if err := createLayout(ctx, tx, shards); err != nil {
+		if err := createLayout(ctx, tx, cmp.Or(shards, like.DefaultShards)); err != nil {
 			return err
 		}
 		err := tx.QueryRow(ctx, `SELECT shards, secret FROM layout`).Scan(&have.Shards, &have.Secret)
+		if shards == 0 {
+			shards = have.Shards
+		}
 		if err != nil || have.Shards != shards {
 			return err
 		}

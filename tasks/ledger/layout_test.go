@@ -80,7 +80,14 @@ func TestTheFirstProcessLaysTheLedgerOutForAll(t *testing.T) {
 	if !errors.Is(err, ledger.ErrShardsDiffer) || l.Shards != 16 || !strings.Contains(err.Error(), "asked for 8, the ledger has 16") {
 		t.Fatalf("8 shards: %+v, %v", l, err)
 	}
-	for _, n := range []int{0, 3, 8192} {
+	if l, err = s.Layout(t.Context(), 0); err != nil || l.Shards != 16 {
+		t.Fatalf("whatever the ledger has: %+v, %v", l, err)
+	}
+	s.exec(`DELETE FROM layout`)
+	if l, err = s.Layout(t.Context(), 0); err != nil || l.Shards != like.DefaultShards {
+		t.Fatalf("a new ledger: %+v, %v", l, err)
+	}
+	for _, n := range []int{-1, 3, 8192} {
 		if _, err := s.Layout(t.Context(), n); err == nil {
 			t.Fatalf("%d shards were accepted", n)
 		}

@@ -7,10 +7,12 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
 )
 
 // Shards is how many shards plusone has by default.
-const Shards = 16
+const Shards = like.DefaultShards
 
 func key(shard int, name string) string { return "p1:{" + strconv.Itoa(shard) + "}:" + name }
 

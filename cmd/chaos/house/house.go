@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"plusone/hotpath/like"
 	"plusone/scripts/dev/private"
 )
 
@@ -33,7 +34,7 @@ type Options struct {
 const endTime = 30 * time.Second
 
 // Shards is how many shards the house has.
-const Shards = 16
+const Shards = like.DefaultShards
 
 // House is a running plusone. Its methods are for one goroutine.
 type House struct {

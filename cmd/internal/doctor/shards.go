@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 // shards compares the number of shards that is set, the ledger's and Redis', then
 // each log with its watermark.
 func (e *exam) shards(ctx context.Context) error {
-	number := int(e.Shards)
+	number := cmp.Or(int(e.Shards), like.DefaultShards)
 	if e.schema && !e.storedShards(ctx, &number) {
 		return nil
 	}
@@ -52,6 +53,9 @@ func (e *exam) storedShards(ctx context.Context, number *int) bool {
 	switch {
 	case stored == 0:
 		e.report.add(ok(check, "%d; the ledger has none yet: the first start fixes the number", *number))
+	case stored != *number && e.Shards == 0:
+		*number = stored
+		e.report.add(ok(check, "%d, the ledger's", stored))
 	case stored != *number:
 		e.report.add(wrong(check, fmt.Sprintf("set --shards=%d, or change the number with plusone migrate shards %d", stored, *number),
 			"%d, but the ledger has %d: no process starts with it", *number, stored))

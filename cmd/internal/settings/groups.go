@@ -41,7 +41,7 @@ func missing(flag, value string) []string {
 
 // Tuning is what holds wherever the stores are.
 type Tuning struct {
-	Shards Shards `help:"Number of shards, a power of two up to 4096. It is set once; plusone migrate shards changes it." default:"16"`
+	Shards Shards `help:"Number of shards, a power of two up to 4096: what the ledger has, 4 in a new one. It is set once; plusone migrate shards changes it."`
 	Unsafe bool   `help:"Run on a Redis that may evict likes (maxmemory-policy other than noeviction), which is refused otherwise."`
 
 	ResidentMaxBytes int64   `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 85 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
