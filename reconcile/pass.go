@@ -165,7 +165,10 @@ func (p *pass) recents(ctx context.Context) {
 func (p *pass) shard(ctx context.Context, shard int) error {
 	// A closed shard, and a log that has lost its end, are found also where nothing
 	// else differs.
-	if err := p.chunk(ctx, shard, nil); err != nil {
+	switch err := p.chunk(ctx, shard, nil); {
+	case errors.Is(err, counter.ErrClosed): // then it holds nothing
+		return nil
+	case err != nil:
 		return err
 	}
 	var cursor, next uint64
