@@ -194,13 +194,10 @@ type question struct {
 
 func (q *question) args(c *Counter) ([]string, []any) {
 	k := &c.keys[q.shard]
-	names, args := []string{k.meta, k.counts}, []any{c.opt.Shards}
+	names, args := make([]string, 0, 3+len(q.looks)), make([]any, 0, 1+len(q.looks))
+	names, args = append(names, k.meta, k.counts, k.partly), append(args, c.opt.Shards)
 	for _, l := range q.looks {
-		names = append(names, k.likers+l.item)
-		args = append(args, l.item)
-	}
-	for _, l := range q.looks {
-		args = append(args, l.user)
+		names, args = append(names, k.likers+l.item), append(args, &l.user)
 	}
 	return names, args
 }
