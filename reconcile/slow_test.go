@@ -59,22 +59,26 @@ func (r *rig) watchSlow() *slowWatch {
 // run looks at new entries of the slow log, and at how much time was taken from
 // Redis since the look before the last.
 func (w *slowWatch) run(ctx context.Context) {
-	var before, middle time.Duration
+	// An entry ended since the look before this one, and began since the one before
+	// that, or before: it held that look up. So little else is counted with it.
+	before := w.taken()
+	middle := before
+	begun, last := time.Now(), time.Now()
 	for ctx.Err() == nil {
-		now := w.taken()
-		found, err := w.rdb.SlowLogGet(ctx, 100).Result()
+		found, err := w.rdb.SlowLogGet(ctx, 20).Result()
+		now, at := w.taken(), time.Now()
 		if err == nil {
-			w.note(found, now-before)
+			w.note(found, now-before, at.Sub(begun))
 		}
-		before, middle = middle, now
+		before, middle, begun, last = middle, now, last, at
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(5 * time.Millisecond):
 		}
 	}
 }
 
-func (w *slowWatch) note(found []redis.SlowLog, taken time.Duration) {
+func (w *slowWatch) note(found []redis.SlowLog, taken, of time.Duration) {
 	for _, s := range found {
 		if s.ID <= w.last {
 			break // newest first
@@ -83,7 +87,7 @@ func (w *slowWatch) note(found []redis.SlowLog, taken time.Duration) {
 		if own > 0 {
 			w.ours++
 		}
-		w.t.Logf("took %v, %v of it without a processor: %.200s", s.Duration, taken, strings.Join(s.Args, " "))
+		w.t.Logf("took %v; of %v around it %v without a processor: %.200s", s.Duration, of, taken, strings.Join(s.Args, " "))
 	}
 	if len(found) > 0 {
 		w.last = found[0].ID

@@ -55,8 +55,8 @@ func (l *Ledger) Likers(ctx context.Context, item, after string, limit int) ([]l
 }
 
 // LikedBy lists up to limit items that user likes, newest first, those after the
-// given place; the zero place is before the first. It reads all rows of the user, 0.6
-// ms for a thousand. Errors: like.ErrUnavailable.
+// given place; the zero place is before the first. Each page reads and sorts all rows
+// of the user. Errors: like.ErrUnavailable.
 func (l *Ledger) LikedBy(ctx context.Context, user string, after like.LikedItem, limit int) ([]like.LikedItem, error) {
 	if after == (like.LikedItem{}) {
 		after.Version = math.MaxInt64
