@@ -118,9 +118,7 @@ func TestAReceiverThatFailsGetsTheLadderThenNoMoreAndCanPull(t *testing.T) {
 			t.Errorf("attempt %d came %v too early", i, early)
 		}
 	}
-	if h.metric(t, "plusone_notifications_total", "exhausted") != 1 {
-		t.Error("the metric does not tell of the exhausted notification")
-	}
+	eventually(t, "the metric tells of it", func() bool { return h.metric(t, "plusone_notifications_total", "exhausted") == 1 })
 
 	pull := func(after int64) (list struct {
 		Notifications []struct {
