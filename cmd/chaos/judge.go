@@ -32,7 +32,7 @@ func (p *proof) judge(ctx context.Context) error {
 		p.result.Skipped = append(p.result.Skipped, report.Skipped(s))
 	}
 	for _, step := range []func(context.Context) error{
-		p.home, p.settled, p.drained, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
+		p.home, p.settled, p.drained, p.agreed, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -113,6 +113,9 @@ func (p *proof) reconciled(ctx context.Context) error {
 func (p *proof) compared(ctx context.Context) error {
 	stored, err := p.house.Stored(ctx)
 	if err != nil {
+		return err
+	}
+	if err := p.judged(ctx, &stored); err != nil {
 		return err
 	}
 	broken := append(p.load.Wrongs(), model.Verify(p.load.Books(), stored, house.Version)...)

@@ -40,6 +40,8 @@ type options struct {
 	fsync   string
 	goal    time.Duration
 	only    []string
+
+	participants bool
 }
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
@@ -84,6 +86,7 @@ func parse(args []string, errOut io.Writer) (o options, err error) {
 	f.Uint64Var(&o.seed, "seed", uint64(time.Now().Unix()), "what decides about the faults and the load (default the time)")
 	f.StringVar(&o.fsync, "fsync", "always", "Redis' appendfsync: always or everysec")
 	f.DurationVar(&o.goal, "goal", 5*time.Second, "`time` to full speed after each fault; a busy machine needs more")
+	f.BoolVar(&o.participants, "participants", false, "let three services have to agree to likes, and misbehave, too")
 	only := f.String("only", "", "`faults`, separated by commas, instead of all: "+strings.Join(fire.Names(), ", "))
 	if err := f.Parse(args); err != nil {
 		return o, err

@@ -49,12 +49,14 @@ func prove(ctx context.Context, o options, out io.Writer) (ok bool, err error) {
 		if p.house != nil {
 			err = errors.Join(err, p.house.Close())
 		}
-		err = errors.Join(err, os.RemoveAll(filepath.Join(o.out, "redis")), os.RemoveAll(filepath.Join(o.out, "postgres")))
+		for _, store := range []string{"redis", "postgres", "partners-redis", "partners-postgres"} {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(o.out, store)))
+		}
 	}()
 	p.say("building the house in %s", o.out)
 	building, cancel := context.WithTimeout(ctx, buildTime)
 	defer cancel()
-	if p.house, err = house.Build(building, house.Options{Bin: o.bin, Dir: o.out, Fsync: o.fsync}); err != nil {
+	if p.house, err = house.Build(building, house.Options{Bin: o.bin, Dir: o.out, Fsync: o.fsync, Partners: o.participants}); err != nil {
 		return false, err
 	}
 	if p.plan, err = fire.NewPlan(p.house, o.seed, o.only); err != nil {
@@ -81,7 +83,7 @@ func (p *proof) burn(ctx context.Context) (err error) {
 	}
 	p.timeline = report.NewTimeline(time.Now())
 	a, b := p.house.Process("api-1"), p.house.Process("api-2")
-	p.load = load.New(p.seed, p.timeline, [2]string{a.Name, b.Name}, [2]string{a.Public, b.Public})
+	p.load = load.New(p.seed, p.timeline, [2]string{a.Name, b.Name}, [2]string{a.Public, b.Public}, p.participants)
 	p.say("seed %d, appendfsync %s, %v of load", p.seed, p.fsync, p.time())
 
 	loading, stop := context.WithCancel(ctx)

@@ -2,6 +2,7 @@ package fire
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"plusone/cmd/chaos/house"
+	"plusone/cmd/chaos/partner"
 )
 
 // Fault is one planned fault.
@@ -95,6 +97,31 @@ var kinds = []*kind{
 		begin: func(_ context.Context, h *house.House, f *Fault) error { return h.Jump(h.Process(f.names[0]), f.jump) },
 		end:   func(_ context.Context, h *house.House, f *Fault) error { return h.Jump(h.Process(f.names[0]), 0) },
 	},
+	misbehave("participant-down", partner.Down),
+	misbehave("participant-hangs", partner.Hangs),
+	misbehave("participant-forgets", partner.Forgets),
+	misbehave("participant-late", partner.Late),
+}
+
+// misbehave makes a participant treat its calls as mood says.
+func misbehave(name string, mood partner.Mood) *kind {
+	be := func(m partner.Mood) func(context.Context, *house.House, *Fault) error {
+		return func(_ context.Context, h *house.House, f *Fault) error {
+			h.Partners.Partner(f.names[0]).Be(m)
+			return nil
+		}
+	}
+	return &kind{
+		name: name, plan: oneOf("articles", "points", "fraud"), missing: noPartners,
+		begin: be(mood), end: be(partner.Well),
+	}
+}
+
+func noPartners(h *house.House) error {
+	if h.Partners == nil {
+		return errors.New("there are participants with --participants only")
+	}
+	return nil
 }
 
 func noDisks(h *house.House) error { return h.NoDisks }

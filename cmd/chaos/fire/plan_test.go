@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"plusone/cmd/chaos/house"
+	"plusone/cmd/chaos/partner"
 )
 
 func faults(t *testing.T, h *house.House, seed uint64, n int) (told []string) {
@@ -25,17 +26,17 @@ func faults(t *testing.T, h *house.House, seed uint64, n int) (told []string) {
 
 func TestASeedDecidesAboutEverything(t *testing.T) {
 	n := 5 * len(kinds)
-	one := faults(t, &house.House{}, 1, n)
-	if !slices.Equal(one, faults(t, &house.House{}, 1, n)) {
+	one := faults(t, &house.House{Partners: &partner.Partners{}}, 1, n)
+	if !slices.Equal(one, faults(t, &house.House{Partners: &partner.Partners{}}, 1, n)) {
 		t.Error("the same seed brings other faults")
 	}
-	if slices.Equal(one, faults(t, &house.House{}, 2, n)) {
+	if slices.Equal(one, faults(t, &house.House{Partners: &partner.Partners{}}, 2, n)) {
 		t.Error("another seed brings the same faults")
 	}
 }
 
 func TestEveryRoundBringsEveryKind(t *testing.T) {
-	p, err := NewPlan(&house.House{}, 3, nil)
+	p, err := NewPlan(&house.House{Partners: &partner.Partners{}}, 3, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +53,14 @@ func TestEveryRoundBringsEveryKind(t *testing.T) {
 }
 
 func TestWhatCannotBeHadIsSkippedWithItsReason(t *testing.T) {
-	p, err := NewPlan(&house.House{NoDisks: errors.New("only root can"), NoClocks: errors.New("no clock")}, 1, nil)
+	p, err := NewPlan(&house.House{Partners: &partner.Partners{}, NoDisks: errors.New("only root can"), NoClocks: errors.New("no clock")}, 1, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(p.Skipped) != 3 || p.Skipped[0].Why != "only root can" || p.Skipped[2].Why != "no clock" {
 		t.Errorf("skipped %v", p.Skipped)
 	}
-	if _, err := NewPlan(&house.House{}, 1, []string{"flood"}); err == nil || !strings.Contains(err.Error(), "kill-redis") {
+	if _, err := NewPlan(&house.House{Partners: &partner.Partners{}}, 1, []string{"flood"}); err == nil || !strings.Contains(err.Error(), "kill-redis") {
 		t.Errorf("an unknown fault: %v", err)
 	}
 }

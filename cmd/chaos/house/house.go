@@ -19,6 +19,7 @@ import (
 	"github.com/redis/go-redis/v9"
 	"golang.org/x/sync/errgroup"
 
+	"plusone/cmd/chaos/partner"
 	"plusone/hotpath/like"
 	"plusone/scripts/dev/private"
 )
@@ -28,6 +29,8 @@ type Options struct {
 	Bin   string // the plusone to run
 	Dir   string // for data and logs
 	Fsync string // Redis' appendfsync
+
+	Partners bool // whether participants must agree to likes
 }
 
 // endTime is how long anything may take to end in good order.
@@ -40,10 +43,11 @@ const Shards = like.DefaultShards
 type House struct {
 	Redis    *private.Redis
 	Postgres *private.Postgres
-	All      []*Process       // api-1, api-2, worker-1, worker-2, reconcile
-	Links    map[string]*Link // "api-1 redis", …
-	NoDisks  error            // why the stores are not on small disks
-	NoClocks error            // why clocks can't be moved
+	All      []*Process        // api-1, api-2, worker-1, worker-2, reconcile
+	Links    map[string]*Link  // "api-1 redis", …
+	NoDisks  error             // why the stores are not on small disks
+	NoClocks error             // why clocks can't be moved
+	Partners *partner.Partners // nil: none must agree
 
 	Rdb  *redis.Client // straight to Redis
 	Pool *pgxpool.Pool // straight to Postgres
@@ -65,6 +69,12 @@ func Build(ctx context.Context, o Options) (*House, error) {
 	}
 	if _, err := h.Plusone(ctx, "migrate", "--postgres-url", h.Postgres.URL()); err != nil {
 		return h, err
+	}
+	if o.Partners {
+		var err error
+		if h.Partners, err = partner.Start(ctx, o.Dir); err != nil {
+			return h, err
+		}
 	}
 	if err := h.startProcesses(); err != nil {
 		return h, err
@@ -159,6 +169,9 @@ func (h *House) newProcess(name string) (*Process, error) {
 		Name: name, Inside: inside, bin: h.opts.Bin, log: filepath.Join(h.opts.Dir, name+".log"), wake: make(chan struct{}, 1),
 		args: slices.Concat(roleArgs[role], []string{"--internal-listen", inside}), env: append(cleanEnv(), small),
 	}
+	if h.Partners != nil {
+		p.env = append(p.env, h.Partners.Env()...)
+	}
 	if role == "api" {
 		if p.Public, err = freeAddr(); err != nil {
 			return nil, err
@@ -221,6 +234,9 @@ func (h *House) Close() error {
 	}
 	for _, l := range h.Links {
 		errs = append(errs, l.Cut())
+	}
+	if h.Partners != nil {
+		errs = append(errs, h.Partners.Close())
 	}
 	if h.Rdb != nil {
 		errs = append(errs, h.Rdb.Close())

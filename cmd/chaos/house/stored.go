@@ -103,3 +103,24 @@ func (h *House) Connections(ctx context.Context) (redis, postgres int, err error
 	err = h.Pool.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity WHERE application_name = 'plusone'`).Scan(&postgres)
 	return redis, postgres, err
 }
+
+// Sagas counts the sagas by state.
+func (h *House) Sagas(ctx context.Context) (map[string]int, error) {
+	rows, err := h.Pool.Query(ctx, `SELECT state, count(*) FROM sagas GROUP BY state`)
+	if err != nil {
+		return nil, err
+	}
+	states, state, n := map[string]int{}, "", 0
+	_, err = pgx.ForEachRow(rows, []any{&state, &n}, func() error { states[state] = n; return nil })
+	return states, err
+}
+
+// Agreed reports whether no saga is under way, and the logs are empty of what sagas
+// have taken back.
+func (h *House) Agreed(ctx context.Context) (bool, error) {
+	states, err := h.Sagas(ctx)
+	if err != nil || states["pending"]+states["compensating"]+states["stuck"] > 0 {
+		return false, err
+	}
+	return h.Drained(ctx)
+}

@@ -27,12 +27,13 @@ const (
 
 // client is one client. It has one request under way at a time.
 type client struct {
-	load  *Load
-	id    int
-	rnd   *rand.Rand
-	book  *model.Book
-	conns [2]*conn
-	shun  [2]time.Time // until when not to ask that API
+	load   *Load
+	id     int
+	rnd    *rand.Rand
+	book   *model.Book
+	judged []*Judged
+	conns  [2]*conn
+	shun   [2]time.Time // until when not to ask that API
 }
 
 func (c *client) ownPrefix() string { return fmt.Sprintf("own-%d-", c.id) }
@@ -63,11 +64,15 @@ func (c *client) run(ctx context.Context) {
 	defer func() { c.conns[0].close(); c.conns[1].close() }()
 	tick := time.NewTicker(time.Second * time.Duration(len(c.load.clients)) / rate)
 	defer tick.Stop()
-	for {
+	for n := 0; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if c.load.judging && n%judgedEvery == 0 {
+			c.judge(ctx)
+			continue
 		}
 		p := c.pair()
 		if do, ok := c.book.Next(p, c.wanted(), epoch(c.load.moment.Load())); ok {
@@ -123,6 +128,9 @@ func (c *client) ask(p model.Pair, do model.Do) model.Answer {
 // every pair once more. All faults must be over.
 func (c *client) settle(ctx context.Context) error {
 	defer func() { c.conns[0].close(); c.conns[1].close() }()
+	if err := c.pleadAll(ctx); err != nil {
+		return err
+	}
 	for tries := 0; ; tries++ {
 		open := c.book.Unsettled()
 		if len(open) == 0 {

@@ -23,15 +23,17 @@ const (
 type Load struct {
 	timeline *report.Timeline
 	clients  []*client
+	judging  bool
 	moment   atomic.Int64 // twice the number of calms, and one more from a calm to the next fault
 
 	mu     sync.Mutex
 	wrongs []model.Wrong
 }
 
-// New readies clients of the two APIs.
-func New(seed uint64, timeline *report.Timeline, names, addrs [2]string) *Load {
-	l := &Load{timeline: timeline}
+// New readies clients of the two APIs. judging says that participants decide about
+// some of their likes.
+func New(seed uint64, timeline *report.Timeline, names, addrs [2]string, judging bool) *Load {
+	l := &Load{timeline: timeline, judging: judging}
 	for i := range clients {
 		c := &client{load: l, id: i, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
 		c.book = model.NewBook(c.owns)
