@@ -9,6 +9,7 @@ type meter struct {
 	items    prometheus.Counter
 	pairs    prometheus.Counter
 	skipped  prometheus.Counter
+	frozen   prometheus.Gauge
 }
 
 func newMeter(reg prometheus.Registerer) *meter {
@@ -28,6 +29,9 @@ func newMeter(reg prometheus.Registerer) *meter {
 		skipped: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "plusone_reconcile_skipped_total", Help: "Shards that could not be compared when it was their turn.",
 		}),
+		frozen: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "plusone_frozen_items", Help: "Items that an operator has frozen.",
+		}),
 	}
 	for _, d := range []Drift{
 		{Side: InCounter, Cause: CauseSetLost},
@@ -41,7 +45,7 @@ func newMeter(reg prometheus.Registerer) *meter {
 		m.touch(d)
 	}
 	if reg != nil {
-		reg.MustRegister(m.drift, m.repaired, m.items, m.pairs, m.skipped)
+		reg.MustRegister(m.drift, m.repaired, m.items, m.pairs, m.skipped, m.frozen)
 	}
 	return m
 }

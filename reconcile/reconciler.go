@@ -114,6 +114,7 @@ func (r *Reconciler) round(ctx context.Context) error {
 		return err
 	}
 	defer p.end(ctx)
+	r.freezes(ctx)
 	p.recents(ctx)
 	for _, shard := range p.order() {
 		var done bool

@@ -30,6 +30,7 @@ const (
 //	drop            direct items that are cold already: they would load again as they are
 //	shut            nothing: the ledger opens the gate when the connection ends
 //	drop the rest   as above
+//	frozen items    what Redis hears again and again
 //	marker          an entry in a log that says nothing; the ledger still has the mode,
 //	                and its next version is above the marker
 //	commit          writes go to Redis, as soon as each process has polled
@@ -192,6 +193,11 @@ func (h *homecoming) finish(ctx context.Context, server string) error {
 		return err
 	}
 	ends := make(map[int]like.Version, len(marks))
+	for shard := range h.log.Shards() { // nobody freezes meanwhile: that waits for the gate
+		if err := h.log.BringFreezes(ctx, h.ledger, shard); err != nil {
+			return err
+		}
+	}
 	for shard, mark := range marks {
 		// A log that has lost its end belongs to a Redis that has lost more: its items
 		// can't be trusted.

@@ -13,14 +13,17 @@
 --                     later ops may have been answered
 --         {id, outcomes, starts}  id of the log entry ('' if nothing changed);
 --         one letter per op: + liked now, - not liked now, L was liked already,
---         N was not liked already, c item is cold, u user is unknown, e refused;
---         and a line per item: the count before the call (for e: the reason)
+--         N was not liked already, c item is cold, u user is unknown, f item is
+--         frozen, e refused; and a line per item: the count before the call (for e: the reason)
 --
 -- An item is resident wholly, or partly: then its set holds the member '%', the
 -- users who are known to like it, and '%'..user for those who are known not to.
 -- No id holds a '%'. Of anybody else the ledger must be asked first. Partly resident
 -- items are also named in the set `partly` (shared.lua), so that all others are
 -- liked without a look; when that can't be relied on every set is looked into.
+--
+-- A frozen item (freeze.lua) takes no like that would change it; whatever else is
+-- asked of it goes its way. Only a shard that has frozen items looks which they are.
 --
 -- Nothing is undone in Redis when a script fails, so whatever may fail comes
 -- first. An item's first write is to its set: it may be refused (wrong type, out of
@@ -33,7 +36,7 @@ local KEYS, ARGV = KEYS, ARGV
 local call, pcall, concat = redis.call, redis.pcall, table.concat
 local find, rep, sub = string.find, string.rep, string.sub
 
-local meta = call('HMGET', KEYS[1], 'shards', 'forgot', 'marked')
+local meta = call('HMGET', KEYS[1], 'shards', 'forgot', 'marked', 'frozen')
 if meta[1] ~= ARGV[1] then return {'closed'} end
 if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
 if ARGV[3] ~= '0' then
@@ -46,6 +49,11 @@ for g = 1, G do items[g] = sub(KEYS[4 + g], from) end
 local starts = call('HMGET', counts, unpack(items))
 local unsure = meta[2] ~= meta[3]
 local partly = meta[2] and not unsure and call('SMISMEMBER', KEYS[4], unpack(items))
+local frozen = meta[4] and {}
+if frozen then
+  for g = 1, G do frozen[g] = 'frozen:' .. items[g] end
+  frozen = call('HMGET', KEYS[1], unpack(frozen))
+end
 
 local outcomes = {}
 local entry, e = {}, 0 -- pieces of the log entry, joined once; how many these are
@@ -166,7 +174,7 @@ local function write(item, likers, start, order, before, now, part)
 end
 
 -- Any ops, one after the other in mind; was tells who is in the set.
-local function mixed(item, likers, start, wants, n, was, part)
+local function mixed(item, likers, start, wants, n, was, part, ice)
   local unknown = part and unknowns(likers, was, n) or {}
   local out, before, now, order = {}, {}, {}, {}
   for i = 1, n do
@@ -177,6 +185,8 @@ local function mixed(item, likers, start, wants, n, was, part)
       out[i] = 'u'
     elseif to == is then
       out[i] = to == 1 and 'L' or 'N'
+    elseif ice and to == 1 then
+      out[i] = 'f'
     else
       out[i] = to == 1 and '+' or '-'
       if not before[user] then
@@ -192,19 +202,19 @@ local function mixed(item, likers, start, wants, n, was, part)
 end
 
 -- Any ops, with a look into the set first.
-local function any(item, likers, start, wants, n, part)
+local function any(item, likers, start, wants, n, part, ice)
   local was = pcall('SMISMEMBER', likers, unpack(ARGV, at + 1, at + n))
   if was.err then return nil, was.err end
   if part then part = call('SISMEMBER', likers, '%') == 1 end
   wants = string.lower(wants)
   local to = not find(wants, '[^l]') and 1 or not find(wants, '[^u]') and tonumber(start) >= n and 0
-  if to and not part then
+  if to and not part and not (ice and to == 1) then
     local there = 0
     for i = 1, n do there = there + was[i] end
     local out, reason = all(item, likers, start, n, there, to)
     if out or reason then return out, reason end
   end
-  return mixed(item, likers, start, wants, n, was, part)
+  return mixed(item, likers, start, wants, n, was, part, ice)
 end
 
 local g = 0
@@ -217,15 +227,15 @@ for wants in string.gmatch(ARGV[4], '%u%l*') do
   elseif #start > 15 or start ~= '0' and not find(start, '^[1-9]%d*$') then
     reason = 'the stored count is no count'
   else
-    local part = unsure or partly and partly[g] == 1
-    if not part then
+    local part, ice = unsure or partly and partly[g] == 1, frozen and frozen[g]
+    if not part and not ice then
       if n == 1 then
         out = one(items[g], KEYS[4 + g], start, wants)
       elseif wants == 'Ll' then
         out = two(items[g], KEYS[4 + g], start)
       end
     end
-    if not out then out, reason = any(items[g], KEYS[4 + g], start, wants, n, part) end
+    if not out then out, reason = any(items[g], KEYS[4 + g], start, wants, n, part, ice) end
   end
   if reason then
     out = rep('e', n)

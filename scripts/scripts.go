@@ -35,6 +35,8 @@ var (
 
 // The scripts, as Redis gets them.
 var (
+	//go:embed freeze.lua
+	Freeze string
 	//go:embed hold.lua
 	Hold string
 	//go:embed keep.lua

@@ -147,12 +147,30 @@ func (h *house) sagas(t *testing.T, command ...string) []ledger.SagaView {
 // operate acts on a saga through the internal listener.
 func (h *house) operate(t *testing.T, token, path, body string) (int, string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "POST", h.inside+"/sagas/"+path, bytes.NewBufferString(body))
+	return h.act(t, token, "/sagas/"+path, body)
+}
+
+// act acts through the internal listener.
+func (h *house) act(t *testing.T, token, path, body string) (int, string) {
+	t.Helper()
+	return h.post(t, h.inside+path, token, body)
+}
+
+// postLikes sends ops as a server.
+func (h *house) postLikes(t *testing.T, body string) (int, string) {
+	t.Helper()
+	return h.post(t, h.api+"/v1/likes", h.key, body)
+}
+
+func (h *house) post(t *testing.T, url, token, body string) (int, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "POST", url, bytes.NewBufferString(body))
 	must(t, err)
+	req.Header.Set("Content-Type", "application/json")
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Timeout: 5 * time.Second, Transport: h.client.Transport}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: h.client.Transport}
 	res, err := client.Do(req)
 	must(t, err)
 	defer func() { _ = res.Body.Close() }()

@@ -31,6 +31,7 @@ type cli struct {
 	Reconcile reconcileCmd `cmd:"" help:"Compare and repair the stores, all the time or once."`
 	Erase     eraseCmd     `cmd:"" help:"Remove a person from both stores, while everything runs."`
 	Saga      sagaCmd      `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
+	Item      itemCmd      `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
 	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
 	Doctor    doctorCmd    `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -2,11 +2,9 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -85,26 +83,15 @@ func (c sagaShowCmd) Run(ctx context.Context, out io.Writer) error {
 		if text := why(v); text != "" {
 			_, _ = fmt.Fprintf(w, "why\t%s\n", text)
 		}
-		for _, a := range v.Acts {
-			_, _ = fmt.Fprintf(w, "%s\t%s by %s, when it was %s: %s\n", a.At.UTC().Format(time.RFC3339), a.Act, a.Who, a.State, a.Reason)
-		}
+		showActs(w, v.Acts)
 		return w.Flush()
 	})
 }
 
-// sagaAct is who acts, and why.
+// sagaAct is who acts on sagas, and why.
 type sagaAct struct {
 	settings.Postgres
-
-	Reason string `required:"" help:"Why; it is kept with the saga."`
-	By     string `help:"Who; the user of this system, if it is not given." placeholder:"NAME"`
-}
-
-func (a sagaAct) who() string {
-	if a.By != "" {
-		return a.By
-	}
-	return os.Getenv("USER")
+	act
 }
 
 type sagaRetryCmd struct {
@@ -122,11 +109,12 @@ func (c sagaRetryCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.ID != "" {
 		return c.do(ctx, out, c.ID, ledger.ActRetry)
 	}
-	if err := c.check(); err != nil {
+	by, err := c.by()
+	if err != nil {
 		return err
 	}
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
-		n, err := l.RetryHanging(ctx, c.who(), c.Reason)
+		n, err := l.RetryHanging(ctx, by)
 		if err == nil {
 			_, err = fmt.Fprintf(out, "%d sagas are tried again by the next worker.\n", n)
 		}
@@ -156,19 +144,13 @@ func (c sagaCompleteCmd) Run(ctx context.Context, out io.Writer) error {
 	return c.do(ctx, out, c.ID, ledger.ActComplete)
 }
 
-func (a sagaAct) check() error {
-	if strings.TrimSpace(a.Reason) == "" {
-		return fmt.Errorf("%w: --reason must say something", errUsage)
-	}
-	return nil
-}
-
 func (a sagaAct) do(ctx context.Context, out io.Writer, id, act string) error {
-	if err := a.check(); err != nil {
+	by, err := a.by()
+	if err != nil {
 		return err
 	}
 	return withLedger(ctx, a.Postgres, func(l *ledger.Ledger) error {
-		if err := l.ActOnSaga(ctx, id, act, a.who(), a.Reason); err != nil {
+		if err := l.ActOnSaga(ctx, id, act, by); err != nil {
 			return noSaga(err)
 		}
 		_, err := fmt.Fprintln(out, "Noted; the next worker goes on with it.")
@@ -208,10 +190,4 @@ func why(v ledger.SagaView) string {
 
 func withLedger(ctx context.Context, where settings.Postgres, do func(*ledger.Ledger) error) error {
 	return withLedgerPool(ctx, where, func(pool *pgxpool.Pool) error { return do(ledger.New(pool)) })
-}
-
-func showJSON(out io.Writer, v any) error {
-	enc := json.NewEncoder(out)
-	enc.SetIndent("", "  ")
-	return enc.Encode(v)
 }

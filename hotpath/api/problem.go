@@ -60,6 +60,7 @@ var table = []row{
 	{like.ErrNotFound, 404, "not_found", "There is no such thing."},
 	{errMethod, 405, "method_not_allowed", ""},
 	{errReadTimeout, 408, "request_timeout", ""},
+	{like.ErrFrozen, 409, "item_frozen", "This item is frozen: it takes no new likes. Nothing was applied."},
 	{errTooLarge, 413, "body_too_large", ""},
 	{errMediaType, 415, "unsupported_media_type", ""},
 	{like.ErrRefused, 422, "refused", "Postgres refuses this change; nothing was applied."},

@@ -216,6 +216,9 @@ func (c *Counter) answerGroup(g *group, outcomes, start string, receipt like.Rec
 		case 'u':
 			c.again(errand{kind: unknown, shard: s.shard, item: g.item, user: s.op.User}, s)
 			continue
+		case 'f':
+			s.fail(like.ErrFrozen)
+			continue
 		case 'e':
 			c.meter.refused.Inc()
 			s.fail(fmt.Errorf("%w: %s", like.ErrUnavailable, start))

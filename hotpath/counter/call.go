@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -128,7 +129,7 @@ func (s *slot) settle(res like.Result) {
 	s.res = res
 	switch {
 	case s.next == nil:
-	case res.Err != nil: // it may still be under way, so that a later op could come before it
+	case res.Err != nil && !errors.Is(res.Err, like.ErrFrozen): // it may still be under way, so that a later op could come before it
 		s.next.fail(fmt.Errorf("%w: an earlier op on the same pair failed", like.ErrUnavailable))
 	case !s.call.counter.writes.put(s.next):
 		s.next.fail(fmt.Errorf("%w: the queue of ops is full", like.ErrBusy))

@@ -27,6 +27,7 @@ type Source interface {
 	// LoadLikers calls yield with the users who like the items, each once, at most
 	// page users of one item a call. Items without likers are not yielded.
 	LoadLikers(ctx context.Context, items []string, page int, yield func(item string, users []string) error) error
+	Freezer
 }
 
 // Options are the counter's bounds. The zero value of each means its default.

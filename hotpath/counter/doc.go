@@ -52,6 +52,10 @@
 // nothing that the ledger lacks, floors the log's ids above all that the
 // ledger has seen, and starts with every item cold.
 //
+// An item that an operator has frozen takes no new likes: the ledger says which, each
+// shard holds the names of its own, and a shard that has none is liked without a look.
+// A shard opens only with all that the ledger says of frozen items (freeze.go).
+//
 // Where everybody writes is one row in the ledger, and Fence tells what it allows
 // this process:
 //

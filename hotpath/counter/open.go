@@ -14,7 +14,7 @@ import (
 // ledger lacks: they must be drained first.
 func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 	k := &c.keys[shard]
-	for range 3 { // purging and opening may have to take turns with another opener
+	for range 3 { // purging, freezing and opening may have to take turns with others
 		floor, watermark, err := c.src.Settled(ctx, c.opt.Shards, shard)
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
@@ -22,8 +22,12 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 		if err := c.opt.Fence.Err(ctx); err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
+		frozen, err := bringFreezes(ctx, c.plain, c.src, k, c.opt.Shards, shard)
+		if err != nil {
+			return false, fmt.Errorf("open shard %d: %w", shard, err)
+		}
 		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log, k.partly},
-			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text()).Text()
+			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text(), frozen).Text()
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
@@ -35,6 +39,8 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 			return true, nil
 		case "pending":
 			return false, nil
+		case "frozen":
+			continue
 		case "layout":
 			return false, fmt.Errorf("shard %d is open for, or moving to, another number of shards than %d", shard, c.opt.Shards)
 		}
@@ -42,7 +48,7 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
 	}
-	return false, fmt.Errorf("open shard %d: items of its earlier life keep appearing", shard)
+	return false, fmt.Errorf("open shard %d: others keep changing it", shard)
 }
 
 // purge drops every resident item of a closed shard, page by page.
@@ -70,7 +76,8 @@ func purge(ctx context.Context, rdb redis.UniversalClient, k *keys) error {
 }
 
 // verify looks at a server that was not looked at yet: shards whose log is
-// behind the ledger are closed, then its run id is trusted.
+// behind the ledger are closed, the others hear which items are frozen, then its run
+// id is trusted.
 func (c *Counter) verify(ctx context.Context) error {
 	id, err := runID(ctx, c.plain)
 	if err != nil {
@@ -97,6 +104,9 @@ func (c *Counter) check(ctx context.Context, shard int) error {
 	closed, err := closeIfBehind(ctx, c.plain, &c.keys[shard], watermark, c.opt.Shards)
 	if closed {
 		c.meter.closedShards.Inc()
+	}
+	if err == nil && !closed {
+		_, err = bringFreezes(ctx, c.plain, c.src, &c.keys[shard], c.opt.Shards, shard)
 	}
 	return err
 }

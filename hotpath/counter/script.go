@@ -42,6 +42,7 @@ var (
 	mendScript    = newScript(scripts.Mend)
 	evictScript   = newScript(scripts.Evict)
 	eraseScript   = newScript(scripts.Erase)
+	freezeScript  = newScript(scripts.Freeze)
 	forgetScript  = newScript(scripts.Forget)
 	learnScript   = newScript(scripts.Learn)
 	weighScript   = newScript(scripts.Weigh)

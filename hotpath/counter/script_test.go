@@ -54,6 +54,21 @@ var truth = []struct {
 	{name: "unlikes of another type of set", before: []string{"DEL p1:{0}:likers:a", "SET p1:{0}:likers:a x"}, ops: "a/u2/0 b/u2/1", want: "e+", entry: "b +u2", a: "1", b: "1"},
 	{name: "a toggle of a count below the number of likers", before: []string{"HSET p1:{0}:counts a 0"}, ops: "a/u1/~ b/u2/1", want: "e+", entry: "b +u2", a: "0", b: "1", likersA: "u1"},
 	{name: "unlikes of a count below the number of likers", before: []string{"SADD p1:{0}:likers:a u2"}, ops: "a/u1/0 a/u2/0 b/u2/1", want: "ee+", entry: "b +u2", a: "1", b: "1", likersA: "u1 u2"},
+	{name: "a new like of a frozen item", before: frozen("a"), ops: "a/u2/1 b/u2/1", want: "f+", entry: "b +u2", a: "1", b: "1", likersA: "u1"},
+	{name: "a frozen item's like that was there", before: frozen("a"), ops: "a/u1/1", want: "L", a: "1", b: "0", likersA: "u1"},
+	{name: "an unlike of a frozen item", before: frozen("a"), ops: "a/u1/0", want: "-", entry: "a -u1", a: "0", b: "0"},
+	{name: "an unlike of nobody's of a frozen item", before: frozen("a"), ops: "a/u2/0", want: "N", a: "1", b: "0", likersA: "u1"},
+	{name: "a toggle off of a frozen item", before: frozen("a"), ops: "a/u1/~", want: "-", entry: "a -u1", a: "0", b: "0"},
+	{name: "a toggle on of a frozen item", before: frozen("a"), ops: "a/u2/~", want: "f", a: "1", b: "0", likersA: "u1"},
+	{name: "two likes of a frozen item", before: frozen("a"), ops: "a/u2/1 a/u3/1", want: "ff", a: "1", b: "0", likersA: "u1"},
+	{name: "two likes of a frozen item that were there", before: append(frozen("a"), "SADD p1:{0}:likers:a u2", "HSET p1:{0}:counts a 2"), ops: "a/u1/1 a/u2/1", want: "LL", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "unlike, like, toggle of one pair of a frozen item", before: frozen("a"), ops: "a/u1/0 a/u1/1 a/u1/~ a/u1/0", want: "-ffN", entry: "a -u1", a: "0", b: "0"},
+	{name: "likes and unlikes of a frozen item", before: frozen("a"), ops: "a/u2/1 a/u1/0 a/u3/1", want: "f-f", entry: "a -u1", a: "0", b: "0"},
+	{name: "unlikes alone of a frozen item", before: append(frozen("a"), "SADD p1:{0}:likers:a u2", "HSET p1:{0}:counts a 2"), ops: "a/u1/0 a/u2/0", want: "--", entry: "a -u1 -u2", a: "0", b: "0"},
+	{name: "a like beside a frozen item", before: frozen("b"), ops: "a/u2/1 b/u2/1", want: "+f", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a frozen item that is cold", before: frozen("c"), ops: "a/u2/1 c/u2/1", want: "+c", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
+	{name: "a frozen item that is partly resident", before: append(partly("% %u2"), frozen("a")...), ops: "a/u2/1 a/u3/1 a/u1/1 a/u1/0 a/u2/~", want: "fuL-f", entry: "a -u1", a: "0", b: "0", likersA: "% %u1 %u2"},
+	{name: "an item that is frozen no more", before: append(frozen("a b"), "HDEL p1:{0}:meta frozen:a", "HSET p1:{0}:meta frozen 1"), ops: "a/u2/1 b/u2/1", want: "+f", entry: "a +u2", a: "2", b: "0", likersA: "u1 u2"},
 	{name: "a closed shard", before: []string{"DEL p1:{0}:meta"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
 	{name: "another number of shards", before: []string{"HSET p1:{0}:meta shards 8"}, ops: "a/u2/1", want: "closed", a: "1", b: "0", likersA: "u1"},
 	{name: "a full log", before: []string{"XADD p1:{0}:log 1-1 m x", "XADD p1:{0}:log 1-2 m x", "XADD p1:{0}:log 1-3 m x"}, ops: "a/u2/1", want: "full", a: "1", b: "0", likersA: "u1"},
@@ -69,6 +84,15 @@ var truth = []struct {
 // partly makes item "a" a partly resident one, whose set holds these members, too.
 func partly(members string) []string {
 	return []string{"HSET p1:{0}:meta forgot 1 marked 1", "SADD p1:{0}:partly a", "SADD p1:{0}:likers:a " + members}
+}
+
+// frozen freezes items.
+func frozen(items string) []string {
+	set := "HSET p1:{0}:meta"
+	for i, item := range strings.Fields(items) {
+		set += fmt.Sprintf(" frozen %d frozen:%s 1", i+1, item)
+	}
+	return []string{set}
 }
 
 func TestTheLikeScriptKeepsItsTruthTable(t *testing.T) {

@@ -24,7 +24,9 @@ type book struct {
 	likers    map[string]map[string]bool
 	watermark map[int]like.Version
 	floor     map[int]like.Version
-	err       error // every call fails with it
+	frozen    []like.Freeze // the last change of each item, in their order
+	err       error         // every call fails with it
+	freezes   int64
 	queries   int
 	answered  func() // runs between the look at the book and the answer
 }
@@ -104,6 +106,26 @@ func (b *book) LoadLikers(_ context.Context, items []string, page int, yield fun
 		}
 	}
 	return nil
+}
+
+func (b *book) Freezes(_ context.Context, shards, shard int, after int64, limit int) (page []like.Freeze, err error) {
+	leave, err := b.enter()
+	defer leave()
+	for _, f := range b.frozen {
+		if ShardOf(f.Item, shards) == shard && f.Version > after && len(page) < limit {
+			page = append(page, f)
+		}
+	}
+	return page, err
+}
+
+// freeze notes that an item is frozen, or not any more.
+func (b *book) freeze(item string, frozen bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.freezes++
+	b.frozen = slices.DeleteFunc(b.frozen, func(f like.Freeze) bool { return f.Item == item })
+	b.frozen = append(b.frozen, like.Freeze{Item: item, Frozen: frozen, Version: b.freezes})
 }
 
 // drain does what a worker does: it moves everything in the log to the book.

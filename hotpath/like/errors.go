@@ -19,6 +19,9 @@ var (
 	ErrUnknown = errors.New("the outcome is unknown")
 	// ErrRefused: the ledger refuses this change for good; nothing was applied.
 	ErrRefused = errors.New("the ledger refuses this change")
+	// ErrFrozen: an operator has frozen the item, and the op would have made it
+	// liked; nothing was applied.
+	ErrFrozen = errors.New("the item is frozen: it takes no new likes")
 	// ErrElsewhere: all processes write to the other store at present; nothing was
 	// applied.
 	ErrElsewhere = errors.New("writes go to the other store at present")

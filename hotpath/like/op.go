@@ -36,6 +36,14 @@ type Change struct {
 	Version    Version
 }
 
+// Freeze is a change by an operator of whether an item takes new likes. Version
+// orders all of them.
+type Freeze struct {
+	Item    string
+	Frozen  bool
+	Version int64
+}
+
 // Source tells where a count was read.
 type Source string
 

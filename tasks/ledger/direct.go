@@ -36,7 +36,7 @@ func NewDirect(l *Ledger, opt DirectOptions) *Direct { return &Direct{ledger: l,
 
 // Write applies ops in their order, in one transaction, and answers each.
 // results[i].Err wraps like.ErrRefused for ops on a pair that the ledger
-// refuses. seen is the highest version that the caller knows of.
+// refuses, and like.ErrFrozen for new likes of a frozen item. seen is the highest version that the caller knows of.
 //
 // The transaction, and why it is safe:
 //
@@ -44,8 +44,9 @@ func NewDirect(l *Ledger, opt DirectOptions) *Direct { return &Direct{ledger: l,
 //	mode                      writes go to the ledger, and have for so long that
 //	                          nobody still believes an answer of Redis
 //	watermarks FOR UPDATE     no drain and no other direct write of these shards
-//	read, decide, upsert      every op writes its pair's row, also where nothing
-//	                          changes: an older change in the log must lose against it
+//	read, decide, upsert      every op that is accepted writes its pair's row, also
+//	                          where nothing changes: an older change in the log must
+//	                          lose against it. Who freezes an item has the gate alone
 //	floors, direct_items      new log ids will be above; Redis will forget the items
 //
 // The watermark does not move: entries may wait in the log of the Redis that is
@@ -106,6 +107,7 @@ type pair struct {
 	weight  int64
 	was, is bool
 	wasAt   like.Version
+	taken   bool // an op on it was accepted
 	refused error
 }
 
@@ -113,6 +115,7 @@ type item struct {
 	id            string
 	bucket, shard int
 	count         int64
+	frozen        bool
 }
 
 // plan finds the pairs, items and shards of ops.
@@ -156,15 +159,22 @@ func (w *direct) decide() []Row {
 	}
 	for i, op := range w.ops {
 		p := &w.pairs[w.at[i]]
-		p.is = wanted(op.Want, p.is)
+		if is := wanted(op.Want, p.is); w.takes(p, is) {
+			p.is, p.taken = is, true
+		}
 	}
-	rows := make([]Row, len(w.pairs))
-	for i, p := range w.pairs {
+	rows := make([]Row, 0, len(w.pairs))
+	for _, p := range w.pairs {
 		it := &w.items[p.item]
-		rows[i] = Row{Item: it.id, User: p.user, Liked: p.is, Version: w.versions[it.shard], Bucket: it.bucket}
+		if p.taken { // else the row must not win against what waits in the log
+			rows = append(rows, Row{Item: it.id, User: p.user, Liked: p.is, Version: w.versions[it.shard], Bucket: it.bucket})
+		}
 	}
 	return rows
 }
+
+// takes reports whether a pair may be made so: a frozen item takes no new likes.
+func (w *direct) takes(p *pair, is bool) bool { return !is || p.is || !w.items[p.item].frozen }
 
 func wanted(w like.Want, is bool) bool {
 	if w == like.Toggle {
@@ -210,6 +220,10 @@ func (w *direct) answer() {
 			continue
 		}
 		r := like.Result{Liked: wanted(op.Want, p.is), Source: like.FromLedger}
+		if !w.takes(p, r.Liked) {
+			w.results[i] = like.Result{Err: like.ErrFrozen}
+			continue
+		}
 		if r.Changed = r.Liked != p.is; r.Changed {
 			r.Receipt = like.Receipt{Shard: it.shard, Version: w.versions[it.shard]}
 			if it.count += p.weight; !r.Liked {

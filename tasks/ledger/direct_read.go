@@ -20,7 +20,7 @@ func (w *direct) begin(ctx context.Context, tx pgx.Tx, seen like.Version) error 
 	w.queueMode(&q, &clock)
 	w.queueFloors(&q)
 	w.queuePairs(&q)
-	w.queueCounts(&q)
+	w.queueItems(&q)
 	if err := tx.SendBatch(ctx, &q).Close(); err != nil {
 		return err
 	}
@@ -112,21 +112,23 @@ func (w *direct) queuePairs(q *pgx.Batch) {
 	})
 }
 
-func (w *direct) queueCounts(q *pgx.Batch) {
+func (w *direct) queueItems(q *pgx.Batch) {
 	items := make([]string, len(w.items))
 	for i, it := range w.items {
 		items[i] = it.id
 	}
 	q.Queue(`
-		SELECT coalesce(c.count, 0)
+		SELECT coalesce(c.count, 0), coalesce(f.frozen, false)
 		  FROM unnest($1::text[]) WITH ORDINALITY AS q (item_id, n)
 		  LEFT JOIN item_counts c ON c.item_id = q.item_id
+		  LEFT JOIN frozen_items f ON f.item_id = q.item_id
 		 ORDER BY q.n`, items,
 	).Query(func(rows pgx.Rows) error {
 		i := 0
 		var count int64
-		_, err := pgx.ForEachRow(rows, []any{&count}, func() error {
-			w.items[i].count = count
+		var frozen bool
+		_, err := pgx.ForEachRow(rows, []any{&count, &frozen}, func() error {
+			w.items[i].count, w.items[i].frozen = count, frozen
 			i++
 			return nil
 		})

@@ -56,14 +56,8 @@ func (l *Ledger) Sagas(ctx context.Context, f SagaFilter) ([]SagaRecord, error) 
 	return found, failed("list sagas", err)
 }
 
-// SagaAct is what an operator did to a saga.
-type SagaAct struct {
-	At                      time.Time
-	Who, Act, Reason, State string // the state before the act
-}
-
 // Saga returns a saga and what operators did to it. Errors: like.ErrNotFound.
-func (l *Ledger) Saga(ctx context.Context, id string) (r SagaRecord, acts []SagaAct, err error) {
+func (l *Ledger) Saga(ctx context.Context, id string) (r SagaRecord, acts []Act, err error) {
 	rows, err := l.pool.Query(ctx, `SELECT `+recordColumns+` FROM sagas s WHERE s.id = $1`, id)
 	if err != nil {
 		return r, nil, failed("read a saga", err)
@@ -75,13 +69,8 @@ func (l *Ledger) Saga(ctx context.Context, id string) (r SagaRecord, acts []Saga
 	if err != nil {
 		return r, nil, failed("read a saga", err)
 	}
-	rows, err = l.pool.Query(ctx, `
-		SELECT at, who, act, reason, state FROM saga_acts WHERE saga_id = $1 ORDER BY id`, id)
-	if err != nil {
-		return r, nil, failed("read acts", err)
-	}
-	acts, err = pgx.CollectRows(rows, pgx.RowToStructByPos[SagaAct])
-	return r, acts, failed("read acts", err)
+	acts, err = l.acts(ctx, onSaga, id)
+	return r, acts, err
 }
 
 // What an operator may do to a saga that has not ended.
@@ -110,7 +99,7 @@ const actSQL = `
 	       reason = CASE WHEN $1 = 'retry' THEN s.reason ELSE coalesce(s.reason || '; ', '') || $3 END
 	  FROM target t WHERE s.id = t.id
 ), noted AS (
-	INSERT INTO saga_acts (saga_id, who, act, reason, state) SELECT id, $2, $1, $3, state FROM target ORDER BY id
+	INSERT INTO acts (kind, subject, who, act, reason, state) SELECT 'saga', id, $2, $1, $3, state FROM target ORDER BY id
 	RETURNING 1
 )
 SELECT (SELECT count(*) FROM noted)`
@@ -118,15 +107,16 @@ SELECT (SELECT count(*) FROM noted)`
 // ActOnSaga does what an operator wants with a saga, and keeps who wanted it and
 // why. Completing one whose compensation has begun means that its participants
 // have given it back. Errors: like.ErrNotFound, ErrActRefused.
-func (l *Ledger) ActOnSaga(ctx context.Context, id, act, who, why string) error {
+func (l *Ledger) ActOnSaga(ctx context.Context, id, act string, by By) error {
 	var done, there int
+	who, why := by.args()
 	err := l.pool.QueryRow(ctx, `
 		WITH target AS (
 			SELECT id, state FROM sagas
 			 WHERE id = $4 AND (state IN ('pending', 'stuck') OR state = 'compensating' AND $1 <> 'compensate')
 			   FOR UPDATE
 		)`+actSQL+`, (SELECT count(*) FROM sagas WHERE id = $4)`,
-		act, storable(who, 200), storable(why, 1000), id).Scan(&done, &there)
+		act, who, why, id).Scan(&done, &there)
 	switch {
 	case err != nil:
 		return failed(act+" a saga", err)
@@ -140,12 +130,13 @@ func (l *Ledger) ActOnSaga(ctx context.Context, id, act, who, why string) error 
 
 // RetryHanging makes the next attempt of every saga that is stuck, or has had one
 // without an answer, and returns how many these are.
-func (l *Ledger) RetryHanging(ctx context.Context, who, why string) (n int, err error) {
+func (l *Ledger) RetryHanging(ctx context.Context, by By) (n int, err error) {
+	who, why := by.args()
 	err = l.pool.QueryRow(ctx, `
 		WITH target AS (
 			SELECT id, state FROM sagas
 			 WHERE state = 'stuck' OR state IN ('pending', 'compensating') AND last_error IS NOT NULL
 			   FOR UPDATE
-		)`+actSQL, ActRetry, storable(who, 200), storable(why, 1000)).Scan(&n)
+		)`+actSQL, ActRetry, who, why).Scan(&n)
 	return n, failed("retry sagas", err)
 }

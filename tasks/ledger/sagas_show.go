@@ -20,7 +20,7 @@ type SagaView struct {
 	LastError    string     `json:"last_error,omitempty"`
 	Notification string     `json:"notification,omitempty"`
 	Steps        []StepView `json:"steps"`
-	Acts         []ActView  `json:"acts,omitempty"`
+	Acts         []Act      `json:"acts,omitempty"`
 }
 
 // StepView is what became of one participant's part: agreed, asked (no answer yet),
@@ -28,15 +28,6 @@ type SagaView struct {
 type StepView struct {
 	Participant string `json:"participant"`
 	State       string `json:"state"`
-}
-
-// ActView is what an operator did.
-type ActView struct {
-	At     time.Time `json:"at"`
-	Who    string    `json:"who"`
-	Act    string    `json:"act"`
-	Reason string    `json:"reason"`
-	State  string    `json:"state_before"`
 }
 
 // ShowSagas is a list of sagas without acts.
@@ -49,11 +40,11 @@ func ShowSagas(found []SagaRecord) []SagaView {
 }
 
 // ShowSaga is a saga with what operators did to it.
-func ShowSaga(r SagaRecord, acts []SagaAct) SagaView {
+func ShowSaga(r SagaRecord, acts []Act) SagaView {
 	v := SagaView{
 		ID: r.ID, Receipt: r.Receipt().String(), Item: r.Item, User: r.User, Liked: r.Liked, State: r.State, WaitsFor: r.WaitsFor,
 		Attempts: r.Attempts, MadeAt: r.MadeAt, EndedAt: r.EndedAt, RejectedBy: r.RejectedBy, Reason: r.Reason,
-		LastError: r.LastError, Notification: r.Notification,
+		LastError: r.LastError, Notification: r.Notification, Acts: acts,
 	}
 	if r.EndedAt == nil && r.State != SagaStuck {
 		v.NextAt = &r.NextAt
@@ -63,9 +54,6 @@ func ShowSaga(r SagaRecord, acts []SagaAct) SagaView {
 	}
 	for i, p := range r.Participants {
 		v.Steps = append(v.Steps, StepView{Participant: p, State: r.step(i)})
-	}
-	for _, a := range acts {
-		v.Acts = append(v.Acts, ActView(a))
 	}
 	return v
 }

@@ -87,7 +87,7 @@ func TestAnUnlikeThatIsCompensatedByHandBringsALikeThatAllAreAskedFor(t *testing
 	w.drain(t)
 	waiting, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{State: ledger.SagaPending, Limit: 10})
 	check(t, err)
-	check(t, w.ledger.ActOnSaga(t.Context(), waiting[0].ID, ledger.ActCompensate, "op", "she did not mean it"))
+	check(t, w.ledger.ActOnSaga(t.Context(), waiting[0].ID, ledger.ActCompensate, ledger.By{Who: "op", Reason: "she did not mean it"}))
 	w.settle(t, w.engine)
 	if got := w.states(t, "page", "ann"); got != "+compensated -compensated +done" {
 		t.Error(got)

@@ -41,7 +41,7 @@ func TestAnOperatorRetriesWhatIsStuck(t *testing.T) {
 	t.Parallel()
 	w, s := stuck(t)
 	w.asked[0].set(mood{})
-	n, err := w.ledger.RetryHanging(t.Context(), "ann", "a is back")
+	n, err := w.ledger.RetryHanging(t.Context(), ledger.By{Who: "ann", Reason: "a is back"})
 	check(t, err)
 	w.settle(t, w.engine)
 	w.agree(t, "page")
@@ -58,15 +58,15 @@ func TestAnOperatorRetriesWhatIsStuck(t *testing.T) {
 func TestAnOperatorCompletesACompensationThatWasMadeByHand(t *testing.T) {
 	t.Parallel()
 	w, s := stuck(t)
-	check(t, w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, "ann", "given back by hand"))
+	check(t, w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, ledger.By{Who: "ann", Reason: "given back by hand"}))
 	w.settle(t, w.engine)
 	if got := w.states(t, "page", "ann"); got != "+compensated -done" {
 		t.Error(got)
 	}
-	if err := w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, "ann", "again"); !errors.Is(err, ledger.ErrActRefused) {
+	if err := w.ledger.ActOnSaga(t.Context(), s.ID, ledger.ActComplete, ledger.By{Who: "ann", Reason: "again"}); !errors.Is(err, ledger.ErrActRefused) {
 		t.Errorf("a saga that has ended: %v", err)
 	}
-	if err := w.ledger.ActOnSaga(t.Context(), "sag_none", ledger.ActRetry, "ann", "what"); !errors.Is(err, like.ErrNotFound) {
+	if err := w.ledger.ActOnSaga(t.Context(), "sag_none", ledger.ActRetry, ledger.By{Who: "ann", Reason: "what"}); !errors.Is(err, like.ErrNotFound) {
 		t.Errorf("a saga that is not there: %v", err)
 	}
 }
@@ -82,7 +82,7 @@ func TestAnOperatorCompletesOrCompensatesWhatNobodyAnswers(t *testing.T) {
 	for user, act := range map[string]string{"ann": ledger.ActComplete, "bob": ledger.ActCompensate} {
 		found, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{User: user, Limit: 10})
 		check(t, err)
-		check(t, w.ledger.ActOnSaga(t.Context(), found[0].ID, act, "op", "b is gone for good"))
+		check(t, w.ledger.ActOnSaga(t.Context(), found[0].ID, act, ledger.By{Who: "op", Reason: "b is gone for good"}))
 	}
 	w.asked[1].set(mood{})
 	w.settle(t, w.engine)

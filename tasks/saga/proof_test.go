@@ -118,7 +118,7 @@ func play(t *rapid.T, w *works, name string) {
 		p.set(mood{})
 	}
 	w.settle(t, w.engine)
-	_, err := w.ledger.RetryHanging(t.Context(), "test", "the participants are back")
+	_, err := w.ledger.RetryHanging(t.Context(), ledger.By{Who: "test", Reason: "the participants are back"})
 	check(t, err)
 	w.settle(t, w.engine)
 	h.warm()
@@ -215,7 +215,7 @@ func (h *history) act() {
 	}
 	id := open[rapid.IntRange(0, len(open)-1).Draw(h.T, "saga")].ID
 	act := rapid.SampledFrom([]string{ledger.ActRetry, ledger.ActCompensate}).Draw(h.T, "act")
-	if err := h.ledger.ActOnSaga(h.Context(), id, act, "test", "by chance"); !errors.Is(err, ledger.ErrActRefused) {
+	if err := h.ledger.ActOnSaga(h.Context(), id, act, ledger.By{Who: "test", Reason: "by chance"}); !errors.Is(err, ledger.ErrActRefused) {
 		check(h, err)
 	}
 }

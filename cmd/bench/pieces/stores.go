@@ -141,6 +141,9 @@ func (nothing) LoadLikers(context.Context, []string, int, func(string, []string)
 	return nil
 }
 
+// Freezes implements counter.Source.
+func (nothing) Freezes(context.Context, int, int, int64, int) ([]like.Freeze, error) { return nil, nil }
+
 // The shape of raw upserts that was the fastest on two cores.
 const (
 	upsertWriters = 2

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// guard refuses what does not show the token, what could change something other
-// than sagas, also these without a token, and what a foreign web page may have
+// guard refuses what does not show the token, what could change something that is
+// not an operator's, also this without a token, and what a foreign web page may have
 // sent, and keeps pages from being framed or from loading anything from elsewhere.
 func guard(token Token, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -20,7 +20,7 @@ func guard(token Token, next http.Handler) http.Handler {
 			http.Error(w, "this listener answers to localhost and to addresses only", http.StatusMisdirectedRequest)
 		case foreign(r):
 			http.Error(w, "sent by a page of another site", http.StatusForbidden)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead && (token == nil || !strings.HasPrefix(r.URL.Path, sagasPath)):
+		case r.Method != http.MethodGet && r.Method != http.MethodHead && (token == nil || !acts(r.URL.Path)):
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "nothing is changed here", http.StatusMethodNotAllowed)
 		default:
@@ -28,6 +28,16 @@ func guard(token Token, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
+}
+
+// acts reports whether an operator may change what is below a path.
+func acts(path string) bool {
+	for _, place := range []string{"/sagas/", "/items/", "/dead-letters/", "/revocations"} {
+		if strings.HasPrefix(path, place) {
+			return true
+		}
+	}
+	return false
 }
 
 func protect(h http.Header) {

@@ -1,12 +1,12 @@
 // Package listener is the internal listener, for operators and machines on this
-// host: /livez, /readyz, /metrics, /tasks/ (the queues, read only), /sagas and
-// /debug/pprof/.
+// host: /livez, /readyz, /metrics, /tasks/ (the queues, read only), what an operator
+// looks after (/sagas, /items, /dead-letters, /repairs, /revocations) and /debug/pprof/.
 //
 // Without a token it asks nobody who they are, so it listens on loopback only and
 // refuses requests whose Host is a name that somebody else may own (DNS
 // rebinding). With one, nobody is answered who does not show it. Either way it
 // refuses what a page of another site sends, and changes nothing on any request,
-// but sagas for who shows a token.
+// but what operators act on, for who shows a token and says why.
 package listener
 
 import (
@@ -34,6 +34,7 @@ type Options struct {
 	Queues   asynq.RedisConnOpt
 	Checks   []Check
 	Sagas    Sagas
+	Items    Items
 	Log      *slog.Logger
 }
 
@@ -97,6 +98,7 @@ func routes(o Options, dashboard http.Handler) http.Handler {
 	}))
 	mux.Handle("/tasks/", dashboard)
 	addSagas(mux, o.Sagas)
+	addItems(mux, o.Items)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -29,6 +29,8 @@ func (m *machine) answered(ops []like.Op, results []like.Result) {
 	for i, res := range results {
 		switch {
 		case res.Err == nil:
+		case errors.Is(res.Err, like.ErrFrozen):
+			continue
 		case errors.Is(res.Err, like.ErrUnknown):
 			unknown = append(unknown, i)
 		case !errors.Is(res.Err, like.ErrUnavailable):
@@ -69,16 +71,24 @@ func replay(w *model.World, ops []like.Op, results []like.Result, applied map[in
 	start, moves := map[string]int64{}, map[string][]move{}
 	for i, op := range ops {
 		res := results[i]
-		if res.Err != nil && !applied[i] {
+		frozen := errors.Is(res.Err, like.ErrFrozen)
+		if res.Err != nil && !frozen && !applied[i] {
 			continue
 		}
 		w.Verify()
 		if _, has := start[op.Item]; !has {
 			start[op.Item] = w.Count(op.Item)
 		}
+		refused := w.Refuses(op)
+		if frozen != refused && (frozen || res.Err == nil) {
+			return fmt.Errorf("%v is answered %+v, want it refused: %t", op, res, refused)
+		}
 		liked, changed := w.Do(op)
 		if res.Err == nil && (res.Liked != liked || res.Changed != changed || res.Receipt.IsZero() == changed) {
 			return fmt.Errorf("%v is answered %+v, want liked %t, changed %t", op, res, liked, changed)
+		}
+		if frozen {
+			continue
 		}
 		mv := move{user: op.User, count: -1}
 		switch {

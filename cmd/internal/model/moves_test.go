@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
 )
 
 // drain drains one shard.
@@ -104,6 +107,20 @@ func (m *machine) flush() {
 	}
 	m.w.Flush()
 	m.allCooled()
+}
+
+// freeze freezes an item, or unfreezes it. Now and then Redis can't be told, and has
+// lost everything when it is back.
+func (m *machine) freeze() {
+	item, wiped := m.genItem(), rapid.SampledFrom([]bool{false, false, true}).Draw(m.T, "wiped")
+	m.w.Frozen[item] = !m.w.Frozen[item]
+	_, err := m.r.ledger.SetFrozen(background, []string{item}, counter.Bucket, m.w.Frozen[item], ledger.By{Who: "op", Reason: "by chance"})
+	m.fatal(err)
+	if wiped {
+		m.flush()
+		return
+	}
+	m.fatal(m.house().log.BringFreezes(background, m.r.ledger, m.w.Shard(item)))
 }
 
 // eventually waits for what others reach by themselves, however busy the machine

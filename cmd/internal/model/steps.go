@@ -49,14 +49,20 @@ func (w *World) cool(shard int) {
 	maps.DeleteFunc(w.Likers, func(item string, _ Set) bool { return w.Shard(item) == shard })
 }
 
-// Do applies an op and tells the state after it and whether it changed.
+// Refuses reports whether an op would make a pair of a frozen item liked.
+func (w *World) Refuses(op like.Op) bool {
+	return w.Frozen[op.Item] && op.Want != like.NotLiked && !w.Likes(Pair{Item: op.Item, User: op.User})
+}
+
+// Do applies an op, unless it is refused, and tells the state after it and whether it
+// changed.
 func (w *World) Do(op like.Op) (liked, changed bool) {
 	w.Touch(op.Item)
 	users := w.Likers[op.Item]
 	was := users[op.User]
 	liked = op.Want == like.Liked || op.Want == like.Toggle && !was
-	if liked == was {
-		return liked, false
+	if liked == was || w.Refuses(op) {
+		return was, false
 	}
 	if liked {
 		users[op.User] = true

@@ -42,11 +42,12 @@ type World struct {
 	Likers map[string]Set // resident items of open shards
 	Logs   []*Log         // by shard
 	Rows   map[Pair]Row   // the ledger
+	Frozen Set            // items that take no new likes, as the ledger has it
 }
 
 // New is an empty world.
 func New(shards int) *World {
-	w := &World{Shards: shards, Likers: map[string]Set{}, Rows: map[Pair]Row{}}
+	w := &World{Shards: shards, Likers: map[string]Set{}, Rows: map[Pair]Row{}, Frozen: Set{}}
 	for range shards {
 		w.Logs = append(w.Logs, &Log{})
 	}
@@ -55,7 +56,7 @@ func New(shards int) *World {
 
 // Clone is a copy that shares nothing which changes.
 func (w *World) Clone() *World {
-	c := &World{Shards: w.Shards, Likers: cloneLikers(w.Likers), Rows: maps.Clone(w.Rows)}
+	c := &World{Shards: w.Shards, Likers: cloneLikers(w.Likers), Rows: maps.Clone(w.Rows), Frozen: maps.Clone(w.Frozen)}
 	for _, l := range w.Logs {
 		c.Logs = append(c.Logs, l.clone())
 	}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"plusone/tasks/ledger"
+)
+
+// act is who acts, and why.
+type act struct {
+	Reason string `required:"" help:"Why; it is kept."`
+	By     string `help:"Who; the user of this system, if it is not given." placeholder:"NAME"`
+}
+
+func (a act) by() (ledger.By, error) {
+	if strings.TrimSpace(a.Reason) == "" {
+		return ledger.By{}, fmt.Errorf("%w: --reason must say something", errUsage)
+	}
+	if a.By != "" {
+		return ledger.By{Who: a.By, Reason: a.Reason}, nil
+	}
+	return ledger.By{Who: os.Getenv("USER"), Reason: a.Reason}, nil
+}
+
+// page is what every list has.
+type page struct {
+	After string `help:"Only those behind this one: the next page." placeholder:"ID"`
+	Limit int    `help:"How many." default:"50"`
+	JSON  bool   `name:"json" help:"As JSON."`
+}
+
+// showActs writes a line per act.
+func showActs(w io.Writer, acts []ledger.Act) {
+	for _, a := range acts {
+		_, _ = fmt.Fprintf(w, "%s\t%s by %s, when it was %s: %s\n", a.At.UTC().Format(time.RFC3339), a.Act, a.Who, a.State, a.Reason)
+	}
+}
+
+func showJSON(out io.Writer, v any) error {
+	enc := json.NewEncoder(out)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

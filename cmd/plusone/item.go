@@ -1,0 +1,142 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"plusone/cmd/internal/settings"
+	"plusone/cmd/internal/stores"
+	"plusone/hotpath/counter"
+	"plusone/hotpath/like"
+	"plusone/tasks"
+	"plusone/tasks/ledger"
+)
+
+type itemCmd struct {
+	Freeze   itemFreezeCmd   `cmd:"" help:"Let items take no new likes (409 item_frozen); unlikes and reads go on."`
+	Unfreeze itemUnfreezeCmd `cmd:"" help:"Let items take likes again."`
+	Show     itemShowCmd     `cmd:"" help:"Tell whether an item is frozen, and what was done to it by hand."`
+	List     itemListCmd     `cmd:"" help:"List frozen items."`
+}
+
+// freezeTime is how long Redis may take to hear of it.
+const freezeTime = 15 * time.Second
+
+// itemAct is what freezes and unfreezes.
+type itemAct struct {
+	settings.Redis
+	settings.Postgres
+	act
+
+	Items []string `arg:"" name:"item" help:"The items."`
+}
+
+func (a itemAct) do(ctx context.Context, out io.Writer, frozen bool) error {
+	by, err := a.by()
+	if err != nil {
+		return err
+	}
+	for _, item := range a.Items {
+		if err := like.CheckItem(item); err != nil {
+			return fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
+	if err := missing(append(a.Redis.Missing(), a.Postgres.Missing()...)); err != nil {
+		return err
+	}
+	return withLedgerPool(ctx, a.Postgres, func(pool *pgxpool.Pool) error {
+		led := ledger.New(pool)
+		shards, err := led.Shards(ctx)
+		if err != nil {
+			return err
+		}
+		rdb, err := stores.DialRedis(a.RedisURL)
+		if err != nil {
+			return err
+		}
+		f := tasks.Freezer{Log: counter.NewLog(rdb.Client(), cmp.Or(shards, like.DefaultShards)), Ledger: led, Wait: freezeTime}
+		err = errors.Join(f.Freeze(ctx, a.Items, frozen, by), rdb.Close())
+		if err == nil {
+			_, err = fmt.Fprintln(out, map[bool]string{true: "Frozen: no new like is accepted.", false: "Likes are accepted again."}[frozen])
+		}
+		return err
+	})
+}
+
+type itemFreezeCmd struct{ itemAct }
+
+// Run freezes items.
+func (c itemFreezeCmd) Run(ctx context.Context, out io.Writer) error { return c.do(ctx, out, true) }
+
+type itemUnfreezeCmd struct{ itemAct }
+
+// Run unfreezes items.
+func (c itemUnfreezeCmd) Run(ctx context.Context, out io.Writer) error { return c.do(ctx, out, false) }
+
+type itemShowCmd struct {
+	settings.Postgres
+
+	Item string `arg:"" help:"The item."`
+	JSON bool   `name:"json" help:"As JSON."`
+}
+
+// Run shows an item.
+func (c itemShowCmd) Run(ctx context.Context, out io.Writer) error {
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		f, acts, err := l.FrozenItem(ctx, c.Item)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return showJSON(out, ledger.ShowItem(f, acts))
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		state := "takes likes"
+		if f.Frozen {
+			state = fmt.Sprintf("frozen since %s by %s: %s", f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", c.Item, state)
+		showActs(w, acts)
+		return w.Flush()
+	})
+}
+
+type itemListCmd struct {
+	settings.Postgres
+	page
+}
+
+// Run lists frozen items.
+func (c itemListCmd) Run(ctx context.Context, out io.Writer) error {
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		found, err := l.FrozenItems(ctx, c.After, c.Limit)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return showJSON(out, map[string]any{"items": found})
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, f := range found {
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Item, f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
+		}
+		return w.Flush()
+	})
+}
+
+// items is where the internal listener freezes items.
+func (p *process) items() frozenItems {
+	return frozenItems{p.ledger, &tasks.Freezer{Log: p.logs, Ledger: p.ledger, Wait: freezeTime / 3}} // its answers are due in 10 s
+}
+
+type frozenItems struct {
+	*ledger.Ledger
+	*tasks.Freezer
+}
