@@ -129,13 +129,13 @@ func (l *Ledger) ActOnSaga(ctx context.Context, id, act string, by By) error {
 }
 
 // RetryHanging makes the next attempt of every saga that is stuck, or has had one
-// without an answer, and returns how many these are.
+// that did not end its step, and returns how many these are.
 func (l *Ledger) RetryHanging(ctx context.Context, by By) (n int, err error) {
 	who, why := by.args()
 	err = l.pool.QueryRow(ctx, `
 		WITH target AS (
 			SELECT id, state FROM sagas
-			 WHERE state = 'stuck' OR state IN ('pending', 'compensating') AND last_error IS NOT NULL
+			 WHERE state = 'stuck' OR state IN ('pending', 'compensating') AND (last_error IS NOT NULL OR attempts > 1)
 			   FOR UPDATE
 		)`+actSQL, ActRetry, who, why).Scan(&n)
 	return n, failed("retry sagas", err)

@@ -57,7 +57,7 @@ func (e *Engine) call(ctx context.Context, name, step string, sagas []ledger.Cla
 	said, err := e.ask(ctx, name, step, sagas)
 	results := make([]ledger.StepResult, len(sagas))
 	for i, s := range sagas {
-		r := ledger.StepResult{Saga: s, Result: ledger.StepRetry, Pause: pause(firstPause, s.Attempts)}
+		r := ledger.StepResult{Saga: s, Result: ledger.StepRetry, Pause: pause(firstPause, longPause, s.Attempts)}
 		switch answer, ok := said[s.ID]; {
 		case err != nil:
 			r.Reason = err.Error()

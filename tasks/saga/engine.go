@@ -243,7 +243,7 @@ func (e *Engine) moved(to ledger.Recorded) {
 // pause is how long to wait after so many attempts: twice as long each time, up to
 // most, and a bit of chance, so that those who failed together do not come
 // together again.
-func pause(first time.Duration, attempts int) time.Duration {
-	d := min(first<<min(max(attempts-1, 0), 20), longPause)
+func pause(first, most time.Duration, attempts int) time.Duration {
+	d := min(first<<min(max(attempts-1, 0), 20), most)
 	return d/2 + rand.N(d/2+1) //nolint:gosec // it decides nothing but a moment
 }

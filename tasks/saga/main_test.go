@@ -53,6 +53,11 @@ type works struct {
 
 func newWorks(t testing.TB, names ...string) *works {
 	t.Helper()
+	return newWorksOf(t, counter.Options{}, names...)
+}
+
+func newWorksOf(t testing.TB, options counter.Options, names ...string) *works {
+	t.Helper()
 	opt, err := redis.ParseURL(privatetest.Redis(t).URL())
 	check(t, err)
 	w := &works{t: t, rdb: redis.NewClient(opt)}
@@ -70,7 +75,8 @@ func newWorks(t testing.TB, names ...string) *works {
 		window = time.Hour
 	}
 	w.drainer = tasks.NewDrainer(w.log, w.ledger, window, prometheus.NewRegistry())
-	w.Counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, w.ledger, counter.Options{Shards: shards})
+	options.Shards = shards
+	w.Counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, w.ledger, options)
 	check(t, err)
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)

@@ -96,3 +96,41 @@ func TestAnUnlikeThatIsCompensatedByHandBringsALikeThatAllAreAskedFor(t *testing
 		t.Errorf("likers: %v", got)
 	}
 }
+
+// The janitor may make an item cold between any two turns, so that one turn must do.
+func TestALikeOfAnItemThatRedisLacksIsTakenBackInOneTurn(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name  string
+		large int
+	}{{"resident wholly", 1000}, {"resident partly", 10}} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorksOf(t, counter.Options{ResidentSetMax: c.large}, "a")
+			for _, user := range users(30) {
+				w.want(t, "page", user, like.Liked)
+			}
+			w.drain(t)
+			w.settle(t, w.engine)
+			w.asked[0].set(mood{reject: rejectAll})
+			w.want(t, "page", "ann", like.Liked)
+			w.drain(t)
+			_, err := w.engine.Turn(t.Context(), "a")
+			check(t, err)
+			shard := counter.ShardOf("page", shards)
+			if n, err := w.log.Evict(t.Context(), shard, []string{"page"}); err != nil || n != 1 {
+				t.Fatalf("%d evicted: %v", n, err)
+			}
+			if _, err := w.engine.Turn(t.Context(), ""); err != nil {
+				t.Fatal(err)
+			}
+			if w.entries(t) != 1 {
+				t.Fatalf("nothing was taken back: %q", w.sagas(t))
+			}
+			w.settle(t, w.engine)
+			if got := w.states(t, "page", "ann"); got != "+compensated -done" {
+				t.Error(got)
+			}
+		})
+	}
+}

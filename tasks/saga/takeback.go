@@ -9,14 +9,34 @@ import (
 	"plusone/tasks/ledger"
 )
 
-// drainPause is how long the first drain of what was taken back may take.
-const drainPause = 100 * time.Millisecond
+const (
+	drainPause = 100 * time.Millisecond // how long the first drain of what was taken back may take
+	returnMost = 5 * time.Second        // the longest pause before the next look: it is our own stores that are looked at
+	loadTries  = 6                      // looks in one turn at what Redis has to load first
+	loadPause  = 5 * time.Millisecond   // after the first of them; it doubles
+)
 
-// takeBack makes the last step of sagas that all who had to have given back.
+// takeBack makes the last step of sagas that all who had to have given back. What
+// Redis lacks it has loaded, and looks again at once: by the next turn the janitor
+// may have made it cold again.
 func (e *Engine) takeBack(ctx context.Context, sagas []ledger.ClaimedSaga) error {
-	if len(sagas) == 0 {
-		return nil
+	for try := 0; len(sagas) > 0; try++ {
+		lacking, err := e.lookBack(ctx, sagas)
+		if err != nil || try == loadTries {
+			return err
+		}
+		sagas = lacking
+		if try > 0 && len(sagas) > 0 {
+			if sleep(ctx, loadPause<<try); ctx.Err() != nil {
+				return nil // we are being stopped: whoever is next looks again
+			}
+		}
 	}
+	return nil
+}
+
+// lookBack looks once, and returns those sagas for which Redis had to load something.
+func (e *Engine) lookBack(ctx context.Context, sagas []ledger.ClaimedSaga) (lacking []ledger.ClaimedSaga, err error) {
 	// Asked here, since an answer may take its time and locks are held below.
 	writable := e.log.Writable(ctx)
 	shards := make([]int, len(sagas))
@@ -30,16 +50,24 @@ func (e *Engine) takeBack(ctx context.Context, sagas []ledger.ClaimedSaga) error
 	e.moved(recorded)
 	e.ring(r.shards...)
 	r.load(ctx)
-	return err
+	return r.lacking, err
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
 }
 
 // retraction is one batch of likes that are taken back.
 type retraction struct {
 	*Engine
-	writable error               // why Redis must not be changed now
-	shards   []int               // that are to be drained
-	cold     []like.Op           // that have items loaded, and change nothing
-	unknown  map[string][]string // user → items that have to learn of him
+	writable error                // why Redis must not be changed now
+	shards   []int                // that are to be drained
+	cold     []like.Op            // that have items loaded, and change nothing
+	unknown  map[string][]string  // user → items that have to learn of them
+	lacking  []ledger.ClaimedSaga // whose item Redis has to load, or which has to learn of the user
 }
 
 // undo takes likes back in Redis, while their pairs are locked in the ledger.
@@ -50,7 +78,7 @@ func (r *retraction) undo(ctx context.Context, returns []ledger.SagaReturn) (pau
 	failed := r.writable
 	for i, ret := range returns {
 		s := ret.Saga
-		pauses[i] = pause(drainPause, s.Attempts)
+		pauses[i] = pause(drainPause, returnMost, s.Attempts)
 		if failed == nil {
 			shard := counter.ShardOf(s.Item, r.log.Shards())
 			var came counter.Retracted
@@ -70,9 +98,11 @@ func (r *retraction) sort(shard int, s ledger.ClaimedSaga, came counter.Retracte
 	case counter.RetractDone, counter.RetractNewer:
 		r.shards = append(r.shards, shard)
 	case counter.RetractCold, counter.RetractClosed:
+		r.lacking = append(r.lacking, s)
 		// Nobody has a saga's id, so nothing is there to be unliked.
 		r.cold = append(r.cold, like.Op{Item: s.Item, User: s.ID, Want: like.NotLiked})
 	case counter.RetractUnknown:
+		r.lacking = append(r.lacking, s)
 		r.unknown[s.User] = append(r.unknown[s.User], s.Item)
 	case counter.RetractDamaged:
 		return "what Redis has of the item is damaged"
