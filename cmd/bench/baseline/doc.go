@@ -14,6 +14,7 @@
 //	pg-lock         Postgres alone: SELECT … FOR UPDATE
 //	pg-optimistic   Postgres alone: compare and set of a version
 //	saga-http       a saga over a service of likes and one of points
+//	participants    not compared with: the services that plusone asks
 //
 // Raw, Upsert and Copy talk to a store without HTTP.
 package baseline

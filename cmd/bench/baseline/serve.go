@@ -29,6 +29,8 @@ type server struct {
 	pool *pgxpool.Pool
 	like func(ctx context.Context, item, user string) (count int64, err error)
 	run  func(ctx context.Context) error // beside the listener; nil: nothing
+
+	serve fasthttp.RequestHandler // instead of likes; nil: likes
 }
 
 // start makes a server over what Options name.
@@ -44,6 +46,7 @@ var servers = map[string]start{
 	"pg-lock":       pgLock,
 	"pg-optimistic": pgOptimistic,
 	"saga-http":     sagaHTTP,
+	"participants":  participants,
 }
 
 // Names are the servers' names.
@@ -70,7 +73,11 @@ func Serve(ctx context.Context, name string, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	http := &fasthttp.Server{Handler: s.handle, NoDefaultServerHeader: true, CloseOnShutdown: true, Concurrency: 1 << 16}
+	handle := s.handle
+	if s.serve != nil {
+		handle = s.serve
+	}
+	http := &fasthttp.Server{Handler: handle, NoDefaultServerHeader: true, CloseOnShutdown: true, Concurrency: 1 << 16}
 	failed := make(chan error, 2) // one value from each goroutine below
 	go func() { failed <- http.Serve(l) }()
 	beside := make(chan struct{})

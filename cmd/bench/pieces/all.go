@@ -43,6 +43,9 @@ var All = []Piece{
 	{Name: nPutAlways, What: "PUT, appendfsync always, no drain", run: likes("always", asItIs)},
 	{Name: nSustained, What: "PUT, everysec, with a worker: accepted and persisted", run: sustained()},
 
+	{Name: nSustained + "-1", What: "the same, and one participant has agreed", run: agreed(1)},
+	{Name: nSustained + "-3", What: "the same with three participants", run: agreed(3)},
+
 	{Name: nInsert, What: "Postgres alone: insert and atomic update in one statement", run: alone("pg-insert")},
 	{Name: "pg-lock", What: "Postgres alone: SELECT … FOR UPDATE", run: alone("pg-lock")},
 	{Name: "pg-optimistic", What: "Postgres alone: compare and set", run: alone("pg-optimistic")},

@@ -47,16 +47,23 @@ func likes(fsync string, change func(*load.Plan)) func(context.Context, *Lab) (F
 
 // onAPI opens a stage with both stores and an API, for do.
 func (l *Lab) onAPI(ctx context.Context, fsync string, args []string, do func(*stage.Stage, *stage.Process) (Figures, error)) (f Figures, err error) {
-	s, err := l.Hall.New(ctx, stage.Needs{Redis: fsync, Postgres: true})
+	return l.on(ctx, stage.Needs{Redis: fsync, Postgres: true}, func(s *stage.Stage) (Figures, error) {
+		api, err := s.Plusone(ctx, "api", args...)
+		if err != nil {
+			return Figures{}, err
+		}
+		return do(s, api)
+	})
+}
+
+// on opens a stage for do.
+func (l *Lab) on(ctx context.Context, needs stage.Needs, do func(*stage.Stage) (Figures, error)) (f Figures, err error) {
+	s, err := l.Hall.New(ctx, needs)
 	if err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	api, err := s.Plusone(ctx, "api", args...)
-	if err != nil {
-		return f, err
-	}
-	return do(s, api)
+	return do(s)
 }
 
 // like puts a load of likes on an API and counts what Redis holds.

@@ -119,3 +119,19 @@ func (s *Stage) Drained(ctx context.Context, likes uint64) error {
 		}
 	}
 }
+
+// OpenSagas is how many likes wait for participants.
+func (s *Stage) OpenSagas(ctx context.Context) (n uint64, err error) {
+	err = s.Pool.QueryRow(ctx, `SELECT count(*) FROM sagas WHERE state IN ('pending', 'compensating')`).Scan(&n)
+	return n, err
+}
+
+// Agreed is how many likes the ledger has that wait for no participant.
+func (s *Stage) Agreed(ctx context.Context) (likes uint64, err error) {
+	open, err := s.OpenSagas(ctx) // first: what comes between the two counts as agreed to too early at most
+	if err != nil {
+		return 0, err
+	}
+	likes, err = s.Persisted(ctx)
+	return likes - min(open, likes), err
+}
