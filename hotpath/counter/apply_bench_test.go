@@ -16,12 +16,7 @@ import (
 // BenchmarkApply is one like a call, of 128 callers side by side, on 1,000 items,
 // the first ones much more often.
 func BenchmarkApply(b *testing.B) {
-	url := privatetest.Redis(b).URL()
-	conn, err := redis.ParseURL(url)
-	ok(b, err)
-	c, err := New(redis.UniversalOptions{Addrs: []string{conn.Addr}}, newBook(), Options{MaxPending: 1 << 30})
-	ok(b, err)
-	b.Cleanup(func() { ok(b, c.Close(context.Background())) })
+	c := newBenchCounter(b)
 	items := make([]string, 1000)
 	for i := range items {
 		items[i] = fmt.Sprint("item-", i)
@@ -40,4 +35,26 @@ func BenchmarkApply(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkApplyAlone is one like after the other: nothing else is on the lane.
+func BenchmarkApplyAlone(b *testing.B) {
+	c := newBenchCounter(b)
+	ops, results := make([]like.Op, 1), make([]like.Result, 1)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		ops[0] = like.Op{Item: "item", User: fmt.Sprint("user-", i), Want: like.Liked}
+		if err := c.Apply(context.Background(), ops, results); err != nil || results[0].Err != nil {
+			b.Fatal(err, results[0].Err)
+		}
+	}
+}
+
+func newBenchCounter(b *testing.B) *Counter {
+	conn, err := redis.ParseURL(privatetest.Redis(b).URL())
+	ok(b, err)
+	c, err := New(redis.UniversalOptions{Addrs: []string{conn.Addr}}, newBook(), Options{MaxPending: 1 << 30})
+	ok(b, err)
+	b.Cleanup(func() { ok(b, c.Close(context.Background())) })
+	return c
 }

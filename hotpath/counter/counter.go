@@ -89,6 +89,7 @@ type Counter struct {
 	plain   redis.UniversalClient // carries everything else
 
 	writes *queue[*slot]
+	out    *outbox // of whose turn it is at writes
 	reads  *queue[*look]
 	warm   *warmer
 	learn  *learner
@@ -117,7 +118,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	guarded := conn
 	guarded.OnConnect = c.guard.onConnect
 	c.guarded = redis.NewUniversalClient(&guarded)
-	c.writes = newQueue[*slot](opt.QueueSize)
+	c.writes, c.out = newQueue[*slot](opt.QueueSize), newOutbox(c.keys)
 	c.reads = newQueue[*look](opt.QueueSize)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.warm = newWarmer(c)
@@ -135,24 +136,31 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 // Apply applies ops, those on one pair in their order, and fills results, one per
 // op; results[i].Err tells of op i. The ids must have passed like.CheckItem and
 // like.CheckUser. An error of Apply itself means that ctx ended first: it wraps
-// like.ErrUnavailable when nothing was applied, else like.ErrUnknown.
+// like.ErrUnavailable when nothing was applied, else like.ErrUnknown. A context with
+// Timeout left may be overstepped by as much when it is cancelled.
 func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Result) error {
 	if len(ops) != len(results) {
 		panic("counter: one result per op")
 	}
-	if g := c.opt.Fence.at(time.Now()); g.way == nowhere { // at once, whatever the lane waits for
+	now := time.Now()
+	g := c.opt.Fence.at(now)
+	if g.way == nowhere { // at once, whatever the lane waits for
 		for i := range results {
 			results[i] = like.Result{Err: g.err}
 		}
 		return nil
 	}
 	call := c.newCall(ctx, ops)
-	if !c.writes.put(call.waiting...) {
+	fits, turn := c.writes.enter(call.waiting, g.way == toRedis && call.deadline.Sub(now) >= c.opt.Timeout)
+	if !fits {
 		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)
 		for i := range results {
 			results[i] = like.Result{Err: err}
 		}
 		return nil
+	}
+	if turn {
+		c.sendNow(g)
 	}
 	select {
 	case <-call.done:

@@ -28,9 +28,10 @@
 // up there.
 //
 // A lane sends what has gathered while its previous batch was under way, so an
-// idle server answers in one round trip and a busy one fills its batches. The
-// lane never waits for the ledger: ops that need it are handed to the warmer
-// and come back into the queue.
+// idle server answers in one round trip and a busy one fills its batches. Whoever
+// finds it idle sends by himself, on his own goroutine; what comes meanwhile is the
+// lane's (queue). The lane never waits for the ledger: ops that need it are handed
+// to the warmer and come back into the queue.
 //
 // An item is cold, or resident wholly (its set are its likers), or partly: its set
 // holds the users who are known to like it, those who are known not to, marked by a

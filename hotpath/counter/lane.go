@@ -18,16 +18,23 @@ const (
 
 // writeLane sends what has gathered as soon as the previous batch is answered.
 func (c *Counter) writeLane() {
-	buf, out := make([]*slot, 0, maxFlush), newOutbox(c.keys)
 	for {
-		slots, ok := c.writes.take(buf, maxFlush)
+		slots, ok := c.writes.take(maxFlush)
 		if !ok {
 			return
 		}
-		c.route(slots, out)
-		clear(slots) // calls must not be kept alive by the buffer
-		buf = slots
+		c.route(slots, c.out)
+		c.writes.give(slots, false)
 	}
+}
+
+// sendNow sends what a caller has just put into an idle lane, on its own goroutine:
+// nobody else need be woken on the way there and back. What comes meanwhile is the
+// writeLane's.
+func (c *Counter) sendNow(g grant) {
+	slots := c.writes.begin(maxFlush)
+	defer func() { c.writes.give(slots, true) }()
+	c.flush(slots, g, c.out)
 }
 
 // route sends slots where writes go now.

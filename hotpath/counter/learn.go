@@ -24,15 +24,13 @@ func newLearner(w *warmer) *learner {
 }
 
 func (l *learner) run() {
-	buf := make([]errand, 0, maxErrands)
 	for {
-		errands, ok := l.queue.take(buf, maxErrands)
+		errands, ok := l.queue.take(maxErrands)
 		if !ok {
 			return
 		}
 		l.do(errands)
-		clear(errands)
-		buf = errands
+		l.queue.give(errands, false)
 	}
 }
 

@@ -130,9 +130,8 @@ func (c *Counter) ask(ctx context.Context, missing []*look) error {
 
 // readLane is the writeLane's twin for reads.
 func (c *Counter) readLane() {
-	buf := make([]*look, 0, maxFlush)
 	for {
-		looks, ok := c.reads.take(buf, maxFlush)
+		looks, ok := c.reads.take(maxFlush)
 		if !ok {
 			return
 		}
@@ -141,8 +140,7 @@ func (c *Counter) readLane() {
 		} else {
 			c.seeAway(looks, g)
 		}
-		clear(looks)
-		buf = looks
+		c.reads.give(looks, false)
 	}
 }
 

@@ -55,15 +55,13 @@ func newWarmer(c *Counter) *warmer {
 }
 
 func (w *warmer) run() {
-	buf := make([]errand, 0, maxErrands)
 	for {
-		errands, ok := w.queue.take(buf, maxErrands)
+		errands, ok := w.queue.take(maxErrands)
 		if !ok {
 			return
 		}
 		w.do(errands)
-		clear(errands)
-		buf = errands
+		w.queue.give(errands, false)
 	}
 }
 
