@@ -117,6 +117,26 @@ func action(liked bool) string {
 // appendReading appends a reading; asked says that somebody did, so that
 // `liked` means something if it is known.
 func appendReading(b []byte, r *like.Reading, asked bool) []byte {
+	return appendReadingAt(b, r, asked, &moment{})
+}
+
+// moment is a time and how it was spelled last: readings of one answer share few.
+type moment struct {
+	at   time.Time
+	text []byte
+}
+
+func (m *moment) append(b []byte, t time.Time) []byte {
+	if m.text != nil && t == m.at { //nolint:staticcheck // other clocks or zones only cost time
+		return append(b, m.text...)
+	}
+	from := len(b)
+	b = appendTime(b, t)
+	m.at, m.text = t, b[from:]
+	return b
+}
+
+func appendReadingAt(b []byte, r *like.Reading, asked bool, as *moment) []byte {
 	b = append(b, `{"item":`...)
 	b = appendString(b, r.Item)
 	b = append(b, `,"count":`...)
@@ -126,7 +146,7 @@ func appendReading(b []byte, r *like.Reading, asked bool) []byte {
 		b = strconv.AppendBool(b, r.Liked)
 	}
 	b = append(b, `,"as_of":`...)
-	b = appendTime(b, r.AsOf)
+	b = as.append(b, r.AsOf)
 	b = append(b, `,"source":`...)
 	b = appendString(b, string(r.Source))
 	return append(b, '}')

@@ -46,13 +46,13 @@ func (s *Server) readItems(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	b := make([]byte, 0, 128*len(items))
-	b = append(b, `{"items":[`...)
+	b := append(make([]byte, 0, 128*len(items)), `{"items":[`...)
+	var as moment
 	for i := range readings {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = appendReading(b, &readings[i], c.who.user != "")
+		b = appendReadingAt(b, &readings[i], c.who.user != "", &as)
 	}
 	return c.answer(append(b, `]}`...))
 }

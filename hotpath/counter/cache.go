@@ -1,6 +1,7 @@
 package counter
 
 import (
+	"strings"
 	"sync"
 	"time"
 
@@ -49,9 +50,13 @@ func (c *cache) put(item string, count int64, at time.Time) {
 	s, mu := c.slot(item)
 	mu.Lock()
 	defer mu.Unlock()
-	if since >= s.at {
-		*s = cached{item, count, since}
+	if since < s.at {
+		return
 	}
+	if s.item != item {
+		s.item = strings.Clone(item) // which may be part of a request
+	}
+	s.count, s.at = count, since
 }
 
 // Recent tells an item's count without asking anybody, if this process has told it

@@ -91,10 +91,12 @@ type Counter struct {
 	writes *queue[*slot]
 	out    *outbox // of whose turn it is at writes
 	reads  *queue[*look]
-	warm   *warmer
-	learn  *learner
-	cache  *cache
-	meter  *meter
+	// interview is of whose turn it is at reads.
+	interview interview
+	warm      *warmer
+	learn     *learner
+	cache     *cache
+	meter     *meter
 
 	life  context.Context // ends when Close gives up waiting
 	end   context.CancelFunc
@@ -119,7 +121,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	guarded.OnConnect = c.guard.onConnect
 	c.guarded = redis.NewUniversalClient(&guarded)
 	c.writes, c.out = newQueue[*slot](opt.QueueSize), newOutbox(c.keys)
-	c.reads = newQueue[*look](opt.QueueSize)
+	c.reads, c.interview = newQueue[*look](opt.QueueSize), interview{names: c.keys}
 	c.life, c.end = context.WithCancel(context.Background())
 	c.warm = newWarmer(c)
 	c.learn = newLearner(c.warm)
@@ -151,7 +153,7 @@ func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Resul
 		return nil
 	}
 	call := c.newCall(ctx, ops)
-	fits, turn := c.writes.enter(call.waiting, g.way == toRedis && call.deadline.Sub(now) >= c.opt.Timeout)
+	fits, turn := c.writes.enter(call.waiting, c.mayTurn(g, call.deadline.Sub(now)))
 	if !fits {
 		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)
 		for i := range results {

@@ -28,6 +28,12 @@ func (c *Counter) writeLane() {
 	}
 }
 
+// mayTurn reports whether a caller who has so much time left may send by himself: as
+// long as an exchange may take, to where nothing need be waited for.
+func (c *Counter) mayTurn(g grant, left time.Duration) bool {
+	return g.way == toRedis && left >= c.opt.Timeout
+}
+
 // sendNow sends what a caller has just put into an idle lane, on its own goroutine:
 // nobody else need be woken on the way there and back. What comes meanwhile is the
 // writeLane's.

@@ -2,13 +2,12 @@ package counter
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"github.com/cespare/xxhash/v2"
 
 	"plusone/hotpath/like"
 )
@@ -17,6 +16,7 @@ import (
 // like a slot.
 type look struct {
 	item, user string
+	hash       uint64 // of the item
 	shard      int
 	out        like.Reading
 	cold       bool // Redis does not have the item
@@ -25,18 +25,28 @@ type look struct {
 	call       *readCall
 }
 
-// readCall is one Read and who waits for it.
+// readCall is one Read and who waits for it. One whose caller has seen its end is
+// used again.
 type readCall struct {
 	looks    []look
 	waiting  []*look
 	deadline time.Time
 	left     atomic.Int32
-	done     chan struct{}
+	done     chan struct{} // holds one token when none is left
+}
+
+var readCalls = sync.Pool{New: func() any { return &readCall{done: make(chan struct{}, 1)} }}
+
+// release hands on a call whose end its caller has seen: whoever settled its last
+// look has let go of it.
+func (c *readCall) release() {
+	clear(c.looks)
+	readCalls.Put(c)
 }
 
 func (l *look) settle() {
-	if l.call.left.Add(-1) == 0 {
-		close(l.call.done)
+	if call := l.call; call.left.Add(-1) == 0 {
+		call.done <- struct{}{} // there is room: this happens once
 	}
 }
 
@@ -52,16 +62,27 @@ func (l *look) late(now time.Time) bool { return now.After(l.call.deadline) }
 // resident item knows nothing, are answered by the ledger at once (their log is
 // drained, so it knows all of them) and loaded behind the answer.
 func (c *Counter) Read(ctx context.Context, items []string, user string) ([]like.Reading, error) {
-	call := c.newReadCall(ctx, items, user)
-	if !c.reads.put(call.waiting...) {
+	now := time.Now()
+	call := c.newReadCall(ctx, now, items, user)
+	g := c.opt.Fence.at(now)
+	fits, turn := c.reads.enter(call.waiting, c.mayTurn(g, call.deadline.Sub(now)))
+	if !fits {
 		return nil, fmt.Errorf("%w: the queue of reads is full", like.ErrBusy)
+	}
+	if turn {
+		c.seeNow(g)
 	}
 	select {
 	case <-call.done:
 	case <-ctx.Done():
 		return nil, fmt.Errorf("%w: %w", like.ErrUnavailable, ctx.Err())
 	}
-	out := make([]like.Reading, len(items))
+	defer call.release()
+	return c.readings(ctx, call)
+}
+
+// readings completes what a call was answered.
+func (c *Counter) readings(ctx context.Context, call *readCall) ([]like.Reading, error) {
 	var missing []*look
 	for i := range call.looks {
 		l := &call.looks[i]
@@ -77,28 +98,33 @@ func (c *Counter) Read(ctx context.Context, items []string, user string) ([]like
 			return nil, err
 		}
 	}
+	out := make([]like.Reading, len(call.looks))
 	for i := range call.looks {
 		out[i] = call.looks[i].out
 	}
 	return out, nil
 }
 
-func (c *Counter) newReadCall(ctx context.Context, items []string, user string) *readCall {
-	deadline, ok := ctx.Deadline()
-	if !ok {
-		deadline = time.Now().Add(c.opt.LoadTime)
+func (c *Counter) newReadCall(ctx context.Context, now time.Time, items []string, user string) *readCall {
+	call := readCalls.Get().(*readCall)
+	var ok bool
+	if call.deadline, ok = ctx.Deadline(); !ok {
+		call.deadline = now.Add(c.opt.LoadTime)
 	}
-	call := &readCall{
-		looks: make([]look, len(items)), waiting: make([]*look, len(items)),
-		deadline: deadline, done: make(chan struct{}),
+	n := len(items)
+	if cap(call.looks) < n {
+		call.looks, call.waiting = make([]look, n), make([]*look, n)
 	}
-	call.left.Store(int32(len(items)))
+	call.looks, call.waiting = call.looks[:n], call.waiting[:n]
+	call.left.Store(int32(n))
 	for i, item := range items {
-		call.looks[i] = look{item: item, user: user, shard: ShardOf(item, c.opt.Shards), call: call}
-		call.waiting[i] = &call.looks[i]
+		l := &call.looks[i]
+		l.item, l.user, l.hash, l.call = item, user, xxhash.Sum64String(item), call
+		l.shard = shardOf(l.hash, c.opt.Shards)
+		call.waiting[i] = l
 	}
-	if len(items) == 0 {
-		close(call.done)
+	if n == 0 {
+		call.done <- struct{}{}
 	}
 	return call
 }
@@ -144,99 +170,9 @@ func (c *Counter) readLane() {
 	}
 }
 
-// see asks for all looks in one pipeline, a script call per shard and at most
-// maxScript questions.
-func (c *Counter) see(looks []*look, g grant) {
-	var batches []*question
-	open := make(map[int]*question, min(len(looks), c.opt.Shards))
-	for _, l := range looks {
-		q := open[l.shard]
-		if q == nil || len(q.looks) == maxScript {
-			q = &question{shard: l.shard}
-			open[l.shard] = q
-			batches = append(batches, q)
-		}
-		q.looks = append(q.looks, l)
-	}
-	ctx, cancel := context.WithTimeout(c.life, c.opt.Timeout)
-	defer cancel()
-	asked := time.Now()
-	pipe := c.guarded.Pipeline()
-	for _, q := range batches {
-		names, args := q.args(c)
-		q.cmd = pipe.EvalSha(ctx, readScript.sha, names, args...)
-	}
-	_, err := pipe.Exec(ctx) // each command holds its own error, too
-	c.opt.Fence.exchanged(err)
-	for _, q := range batches {
-		if unknownScript(q.cmd.Err()) {
-			names, args := q.args(c)
-			q.cmd = c.guarded.Eval(ctx, readScript.text, names, args...)
-		}
-		if g.believes() {
-			c.tell(q, asked)
-			continue
-		}
-		for _, l := range q.looks { // others may write to the ledger by now
-			c.retry(errand{look: l})
-		}
-	}
-}
-
-// question is one call of read.lua.
-type question struct {
-	shard int
-	looks []*look
-	cmd   *redis.Cmd
-}
-
-func (q *question) args(c *Counter) ([]string, []any) {
-	k := &c.keys[q.shard]
-	names, args := make([]string, 0, 3+len(q.looks)), make([]any, 0, 1+len(q.looks))
-	names, args = append(names, k.meta, k.counts, k.partly), append(args, c.opt.Shards)
-	for _, l := range q.looks {
-		names, args = append(names, k.likers+l.item), append(args, &l.user)
-	}
-	return names, args
-}
-
-// tell answers a question's looks, or sends them to the warmer.
-func (c *Counter) tell(q *question, asked time.Time) {
-	reply, err := q.cmd.StringSlice()
-	for i, l := range q.looks {
-		switch {
-		case errors.Is(err, errNewServer):
-			c.errand(errand{kind: verify, look: l})
-		case err != nil:
-			l.fail(fmt.Errorf("%w: redis: %w", like.ErrUnavailable, err))
-		case len(reply) == 1 && reply[0] == "closed":
-			c.errand(errand{kind: closed, shard: q.shard, look: l})
-		case len(reply) != 1+len(q.looks) || len(reply[0]) != len(q.looks):
-			l.fail(fmt.Errorf("%w: redis answered %q", like.ErrUnavailable, reply))
-		default:
-			l.answer(reply[0][i], reply[1+i], asked)
-			if l.err == nil && !l.cold {
-				c.cache.put(l.item, l.out.Count, asked)
-			}
-		}
-	}
-}
-
-// answer takes one letter and count of read.lua.
-func (l *look) answer(letter byte, count string, asked time.Time) {
-	n, err := strconv.ParseInt(count, 10, 64)
-	switch {
-	case letter == 'e':
-		err = errors.New("its set of likers can't be read")
-	case letter == 'c':
-		l.cold = true
-	case letter == 'u':
-		l.unknown = true
-	}
-	if err != nil {
-		l.fail(fmt.Errorf("%w: item %s: %w", like.ErrUnavailable, l.item, err))
-		return
-	}
-	l.out = like.Reading{Item: l.item, Count: n, Liked: letter == '1', Source: like.FromRedis, AsOf: asked}
-	l.settle()
+// seeNow is sendNow's twin for reads.
+func (c *Counter) seeNow(g grant) {
+	looks := c.reads.begin(maxFlush)
+	defer func() { c.reads.give(looks, true) }()
+	c.see(looks, g)
 }
