@@ -104,7 +104,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
 		Identity: identity, Limits: limits, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
 		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
-		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight,
+		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight, MaxStreams: s.MaxStreams, StreamEvery: s.StreamEvery,
 	})
 	if err != nil {
 		return err

@@ -96,7 +96,7 @@ func TestBadInputIsRefusedAndNothingIsWritten(t *testing.T) {
 		{"PUT", "/v1/items/a/like/", "", []string{u}, 404, "no_route"},
 		{"PUT", "/v1/items/x/../a/like", "", []string{u}, 404, "no_route"},
 		{"GET", "/v1/users/u", "", []string{u}, 404, "no_route"},
-		{"GET", "/v1/stream?id=a", "", nil, 404, "no_route"},
+		{"GET", "/v1/stream/x?id=a", "", nil, 404, "no_route"},
 		{"POST", "/v1/likes/", ops(op), []string{server}, 404, "no_route"},
 		// Methods.
 		{"GET", "/v1/items/a/like", "", []string{u}, 405, "method_not_allowed"},

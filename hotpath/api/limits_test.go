@@ -219,6 +219,8 @@ func TestMetricsCountByPatternAndNeverByPath(t *testing.T) {
 		`plusone_ops_total outcome_unknown`:                            0,
 		`plusone_ops_total unavailable`:                                0,
 		`plusone_ops_total unchanged`:                                  1,
+		`plusone_stream_events_total`:                                  0,
+		`plusone_streams_dropped_total`:                                0,
 	}
 	if !maps.Equal(got, want) {
 		t.Errorf("got %v\nwant %v", got, want)

@@ -37,6 +37,7 @@ var (
 	userLikesRoute     = get("/v1/users/{user}/likes", (*Server).listLikes)
 	receiptRoute       = get("/v1/receipts/{receipt}", (*Server).readReceipt)
 	notificationsRoute = get("/v1/notifications", (*Server).listNotifications)
+	streamRoute        = &route{pattern: "/v1/stream", allow: "GET", methods: []method{{"GET", (*Server).stream}}}
 )
 
 func get(pattern string, do func(*Server, context.Context, *call) error) *route {
@@ -47,7 +48,7 @@ func get(pattern string, do func(*Server, context.Context, *call) error) *route 
 var routes = func() []*route {
 	all := []*route{
 		noRoute, badRequest, likeRoute, toggleRoute, itemRoute, itemsRoute, likesRoute,
-		likersRoute, userLikesRoute, receiptRoute, notificationsRoute,
+		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute,
 	}
 	for i, r := range all {
 		r.index = i
@@ -93,6 +94,10 @@ func match(path []byte) (r *route, arg []byte) {
 	case "notifications":
 		if !deeper {
 			return notificationsRoute, nil
+		}
+	case "stream":
+		if !deeper {
+			return streamRoute, nil
 		}
 	}
 	return noRoute, nil

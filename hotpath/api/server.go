@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+
+	"plusone/hotpath/like"
 )
 
 // Options are what a Server is made of. All of the first group but Limits are needed; a
@@ -35,6 +37,8 @@ type Options struct {
 	MaxHeader    int           // bytes of request line and headers, kept for each connection; 16 KiB
 	MaxConns     int           // connections; 16384
 	MaxInFlight  int           // requests being handled; 4096
+	MaxStreams   int           // streams of counts, beside the connections; 10000
+	StreamEvery  time.Duration // between two looks at what streams watch; 1 s
 }
 
 func (o Options) withDefaults() Options {
@@ -46,6 +50,8 @@ func (o Options) withDefaults() Options {
 	def(&o.MaxHeader, 16<<10)
 	def(&o.MaxConns, 16384)
 	def(&o.MaxInFlight, 4096)
+	def(&o.MaxStreams, 10_000)
+	def(&o.StreamEvery, time.Second)
 	return o
 }
 
@@ -63,8 +69,8 @@ func (o Options) check() error {
 		return errors.New("api: identity, log or metrics are missing")
 	case len(o.CursorSecret) < MinSecret:
 		return fmt.Errorf("api: the cursor secret has %d bytes, at least %d are needed", len(o.CursorSecret), MinSecret)
-	case min(o.OpTimeout, o.ReadTimeout, o.WriteTimeout, o.IdleTimeout) < 0,
-		min(o.MaxBody, o.MaxHeader, o.MaxConns, o.MaxInFlight) < 0:
+	case min(o.OpTimeout, o.ReadTimeout, o.WriteTimeout, o.IdleTimeout, o.StreamEvery) < 0,
+		min(o.MaxBody, o.MaxHeader, o.MaxConns, o.MaxInFlight, o.MaxStreams) < 0:
 		return errors.New("api: a limit is negative")
 	}
 	return nil
@@ -88,11 +94,14 @@ type Server struct {
 	lastWarning atomic.Int64 // unix seconds; see report
 	ids         *ids
 	conns       *connections
+	hub         *hub
 	leaving     atomic.Bool // each answer is its connection's last
 	closing     atomic.Bool
 	http        *fasthttp.Server
 	shortest    time.Duration  // of what is watched
-	watch       sync.WaitGroup // of the connections
+	watch       sync.WaitGroup // of the connections, and of the streams
+	ending      context.Context
+	end         context.CancelFunc // of ending: streams end
 }
 
 // New makes a Server and registers its metrics; it starts nothing.
@@ -106,10 +115,14 @@ func New(o Options) (*Server, error) {
 		identity: o.Identity, limits: o.Limits, cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
+	s.ending, s.end = context.WithCancel(context.Background())
 	s.conns = newConnections(o.MaxConns, s.refuseConn)
 	s.shortest = min(o.OpTimeout, o.ReadTimeout, o.WriteTimeout, o.IdleTimeout)
+	s.hub = newHub(o, func(ctx context.Context, items []string) ([]like.Reading, error) {
+		return o.Counter.Read(ctx, items, "")
+	})
 	m, err := newMetrics(o.Metrics, s.conns.count)
-	if err != nil {
+	if err := errors.Join(err, s.hub.register(o.Metrics)); err != nil {
 		return nil, fmt.Errorf("api: register metrics: %w", err)
 	}
 	s.metrics = m
@@ -130,6 +143,7 @@ func New(o Options) (*Server, error) {
 		DisablePreParseMultipartForm: true,
 		SecureErrorLogMessage:        true, // headers hold credentials
 		CloseOnShutdown:              true,
+		KeepHijackedConns:            true, // streams are the hub's
 	}
 	return s, nil
 }
@@ -149,6 +163,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	defer func() { _ = ln.Close() }() // Shutdown has mostly done so
 	stop := make(chan struct{})
 	s.watch.Go(func() { s.conns.watch(s.shortest, stop) })
+	s.watch.Go(func() { s.hub.run(s.ending) })
 	defer close(stop)
 	if err := s.http.Serve(&listener{ln, s.conns, &s.closing}); err != nil {
 		return fmt.Errorf("api: serve %s: %w", ln.Addr(), err)
@@ -171,6 +186,7 @@ const leaveTime = 300 * time.Millisecond
 // cut and its error is returned.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.leaving.Store(true)
+	s.end()
 	s.letLeave(ctx)
 	s.closing.Store(true)
 	unused := time.AfterFunc(unusedGrace, s.conns.closeUnused)

@@ -75,6 +75,8 @@ type HTTP struct {
 	Listen       string        `help:"Address of the public listener (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
 	MaxConns     int           `help:"Connections that may be open at a time." default:"16384"`
 	MaxInFlight  int           `help:"Requests that may be under way at a time." default:"4096"`
+	MaxStreams   int           `help:"Streams of counts (GET /v1/stream) that may be open at a time, beside the connections." default:"10000"`
+	StreamEvery  time.Duration `help:"Time between two looks at the counts that streams watch." default:"1s"`
 	MaxBody      int           `help:"Bytes that a request's body may have." default:"1048576"`
 	MaxHeader    int           `help:"Bytes that a request's line and headers may have." default:"16384"`
 	ReadTimeout  time.Duration `help:"Time for a client to send a request, headers and body." default:"5s"`
