@@ -4,8 +4,8 @@
 --       this call, each item once: its id is what follows "likers:"
 -- ARGV  1 shards   2 max_pending   3 the time after which the call must not be
 --       applied, in ms of this server's clock; 0 for none
---       4 wants, a letter per op, item after item: l like, u unlike, t toggle; in
---       upper case where another item begins   5.. the users of the ops
+--       4 wants, a letter per op, item after item: l like, u unlike, t toggle, k keep
+--       (only tell); in upper case where another item begins   5.. the users of the ops
 --
 -- Returns {'closed'}  the shard is not open for this number of shards
 --         {'full'}    the log holds max_pending entries or more
@@ -74,7 +74,7 @@ end
 local function one(item, likers, start, want)
   local user = ARGV[at + 1]
   if want ~= 'U' then
-    if want == 'T' and start == '0' then return end
+    if want == 'T' and start == '0' or want == 'K' then return end
     local added = pcall('SADD', likers, user)
     if added == 1 then
       note(item, start, 1, ' +', user)
@@ -180,7 +180,7 @@ local function mixed(item, likers, start, wants, n, was, part, ice)
   for i = 1, n do
     local user, want = ARGV[at + i], sub(wants, i, i)
     local is = now[user] or was[i]
-    local to = want == 'l' and 1 or want == 'u' and 0 or 1 - is
+    local to = want == 'l' and 1 or want == 'u' and 0 or want == 't' and 1 - is or is
     if unknown[user] then
       out[i] = 'u'
     elseif to == is then

@@ -37,6 +37,8 @@ var (
 var (
 	//go:embed freeze.lua
 	Freeze string
+	//go:embed giveback.lua
+	GiveBack string
 	//go:embed hold.lua
 	Hold string
 	//go:embed keep.lua
@@ -51,6 +53,8 @@ var (
 	Open string
 	//go:embed purge.lua
 	Purge string
+	//go:embed quota.lua
+	Quota string
 	//go:embed rate.lua
 	Rate string
 	//go:embed read.lua

@@ -20,10 +20,11 @@ type batch struct {
 	groups []group
 	ops    int
 
-	args []any                 // of the command, which points into the batch
-	cmd  *redis.StringSliceCmd // once it is sent
-	room []byte                // for spelling one argument
-	late int64                 // see command
+	args  []any                 // of the command, which points into the batch
+	cmd   *redis.StringSliceCmd // once it is sent
+	room  []byte                // for spelling one argument
+	late  int64                 // see command
+	until int64                 // the first end of what its ops have reserved; 0: nothing
 }
 
 // group is the ops on one item, in the order of their arrival.
@@ -54,13 +55,16 @@ func (b *batch) put(at int, s *slot) {
 	g.last = s
 	g.n++
 	b.ops++
+	if r := s.unit.held; r != nil && (b.until == 0 || r.until < b.until) {
+		b.until = r.until
+	}
 }
 
 // empty makes room for the next exchange.
 func (b *batch) empty() {
 	clear(b.groups)
 	clear(b.args)
-	b.groups, b.args, b.cmd, b.ops = b.groups[:0], b.args[:0], nil, 0
+	b.groups, b.args, b.cmd, b.ops, b.until = b.groups[:0], b.args[:0], nil, 0, 0
 }
 
 // Two kinds of arguments are spelled when the command is written: one in an
@@ -79,8 +83,8 @@ func (g *likersKey) MarshalBinary() ([]byte, error) {
 
 // letters spell a like.Want for the script: first where an item begins, more behind.
 const (
-	first = "ULT"
-	more  = "ult"
+	first = "ULTK"
+	more  = "ultk"
 )
 
 // MarshalBinary has a letter for each op.
@@ -97,10 +101,13 @@ func (b *wants) MarshalBinary() ([]byte, error) {
 }
 
 // command is the script call, which must not be applied after before, in ms of
-// Redis' clock, 0 for any time. What changes from call to call is pointed to, for
-// the same reason.
+// Redis' clock, 0 for any time, nor after what its ops have reserved has ended. What
+// changes from call to call is pointed to, for the same reason.
 func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
 	b.late = before
+	if b.until != 0 && (before == 0 || b.until < before) {
+		b.late = b.until
+	}
 	args := append(b.args[:0], "evalsha", &likeScript.sha, 4+len(b.groups),
 		&b.names.meta, &b.names.counts, &b.names.log, &b.names.partly)
 	for i := range b.groups {
@@ -153,6 +160,12 @@ func (c *Counter) settle(b *batch) {
 	case len(reply) == 1 && reply[0] == "full":
 		err := fmt.Errorf("%w: the log of shard %d is full, the ledger lags behind", like.ErrBusy, b.shard)
 		b.each(func(s *slot) { s.fail(err) })
+	case len(reply) == 1 && reply[0] == "late" && b.late == b.until: // they have to reserve again
+		b.each(func(s *slot) {
+			s.comeBack()
+			s.unit.drop(s)
+			c.retry(errand{slot: s})
+		})
 	case len(reply) == 1 && reply[0] == "late":
 		err := fmt.Errorf("%w: the ops reached redis too late, or its clock was set", like.ErrBusy)
 		b.each(func(s *slot) { s.fail(err) })

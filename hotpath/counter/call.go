@@ -75,6 +75,7 @@ type slot struct {
 	res   like.Result
 	hash  uint64 // of the item
 	shard int
+	unit  unit // of the user's quota
 	call  *call
 	next  *slot // the call's next op on the same pair; it starts when this one is settled
 	after *slot // the next one of its group, while it is in one
@@ -126,6 +127,9 @@ func (c *call) first(s *slot) bool {
 
 // settle ends a slot's way; the call's last one wakes its caller.
 func (s *slot) settle(res like.Result) {
+	if q := s.call.counter.quota; q != nil {
+		q.end(s, &res)
+	}
 	s.res = res
 	switch {
 	case s.next == nil:

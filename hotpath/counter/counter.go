@@ -41,6 +41,9 @@ type Options struct {
 	ResidentSetMax int   // likers from which an item is loaded partly; 20,000
 	MemoryMax      int64 // bytes that Redis shall use at most; 60 % of its maxmemory, or 1 GiB
 
+	// Quota bounds the likes of each user; zero: nothing does.
+	Quota like.Quota
+
 	// Fence says where to write; nil: to Redis, for a process that is alone.
 	Fence *Fence
 	// Direct takes ops while writes go to the ledger; it needs a Fence.
@@ -90,6 +93,7 @@ type Counter struct {
 
 	writes *queue[*slot]
 	out    *outbox // of whose turn it is at writes
+	quota  *quota  // nil: none
 	reads  *queue[*look]
 	// interview is of whose turn it is at reads.
 	interview interview
@@ -127,6 +131,9 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	c.learn = newLearner(c.warm)
 	c.cache = newCache()
 	c.meter = newMeter(c)
+	if opt.Quota.IsOn() {
+		c.quota = newQuota(c)
+	}
 
 	c.lanes.Go(c.writeLane)
 	c.lanes.Go(c.readLane)
@@ -153,7 +160,8 @@ func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Resul
 		return nil
 	}
 	call := c.newCall(ctx, ops)
-	fits, turn := c.writes.enter(call.waiting, c.mayTurn(g, call.deadline.Sub(now)))
+	// With a quota a like makes two exchanges: then the lane sends all.
+	fits, turn := c.writes.enter(call.waiting, c.quota == nil && c.mayTurn(g, call.deadline.Sub(now)))
 	if !fits {
 		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)
 		for i := range results {

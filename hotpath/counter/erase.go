@@ -17,12 +17,20 @@ type Traces struct {
 	Liked   []string // items whose set has the user: an unlike takes him out
 	Known   []string // items whose set has him otherwise: Scrub does
 	Loading []string // keys of sets that are being loaded, or were when their process died
+	Quota   bool     // what the user has used of a quota is known
 }
 
-// Len is the number of sets.
-func (t Traces) Len() int { return len(t.Liked) + len(t.Known) + len(t.Loading) }
+// Len is the number of sets, and one for the quota.
+func (t Traces) Len() int {
+	n := len(t.Liked) + len(t.Known) + len(t.Loading)
+	if t.Quota {
+		n++
+	}
+	return n
+}
 
-// Traces looks for a user in every set. It goes through all keys, in small steps.
+// Traces looks for a user in every set, and in the quotas. It goes through all keys,
+// in small steps.
 func (l *Log) Traces(ctx context.Context, user string) (t Traces, err error) {
 	var mu sync.Mutex // the nodes of a cluster are looked at side by side
 	err = l.eachNode(ctx, func(ctx context.Context, node redis.Cmdable) error {
@@ -46,6 +54,9 @@ func (l *Log) Traces(ctx context.Context, user string) (t Traces, err error) {
 	})
 	if err != nil {
 		return t, fmt.Errorf("look for a user's sets: %w", unavailable(err))
+	}
+	if t.Quota, err = l.rdb.HExists(ctx, l.keys[ShardOf(user, len(l.keys))].quota, user).Result(); err != nil {
+		return t, fmt.Errorf("look for a user's quota: %w", unavailable(err))
 	}
 	return t, nil
 }
@@ -95,10 +106,13 @@ func (t *Traces) add(names []string, has [][2]bool) {
 	}
 }
 
-// Scrub takes a user out of the sets that no unlike takes him out of, unless the
-// log names the pair, and returns out of how many. A set that is being loaded is
+// Scrub takes a user out of the quotas and out of the sets that no unlike takes him
+// out of, unless the log names the pair, and returns out of how many sets. A set that is being loaded is
 // incomplete then, and loaded once more.
 func (l *Log) Scrub(ctx context.Context, user string, t Traces) (dropped int, err error) {
+	if err := l.rdb.HDel(ctx, l.keys[ShardOf(user, len(l.keys))].quota, user).Err(); err != nil {
+		return 0, fmt.Errorf("drop a user's quota: %w", unavailable(err))
+	}
 	byShard := map[int][]string{}
 	for _, item := range append(t.Known, t.Liked...) {
 		shard := ShardOf(item, len(l.keys))

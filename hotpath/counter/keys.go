@@ -25,6 +25,8 @@ type keys struct {
 	partly                         string // a set that names the partly resident items
 	likers, lease, loaded          string // prefixes of the keys per item
 	rate                           string // prefix of the shared rate limits
+	quota, reserved                string // what the shard's users have used, and what they reserve
+	back                           string // prefix of what was taken back
 }
 
 func keysOf(shard int) keys {
@@ -33,7 +35,9 @@ func keysOf(shard int) keys {
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
 		partly: p + "partly",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
-		rate: p + "rate:",
+		rate:  p + "rate:",
+		quota: p + "quota", reserved: p + "reserved",
+		back: p + "back:",
 	}
 }
 

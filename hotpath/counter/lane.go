@@ -19,13 +19,20 @@ const (
 // writeLane sends what has gathered as soon as the previous batch is answered.
 func (c *Counter) writeLane() {
 	for {
-		slots, ok := c.writes.take(maxFlush)
+		slots, ok := c.nextSlots()
 		if !ok {
 			return
 		}
 		c.route(slots, c.out)
 		c.writes.give(slots, false)
 	}
+}
+
+func (c *Counter) nextSlots() ([]*slot, bool) {
+	if c.quota != nil {
+		return c.quota.take(c.writes)
+	}
+	return c.writes.take(maxFlush)
 }
 
 // mayTurn reports whether a caller who has so much time left may send by himself: as
@@ -49,6 +56,9 @@ func (c *Counter) route(slots []*slot, out *outbox) {
 	case g.way == toRedis:
 		c.flush(slots, g, out)
 	case g.way == toLedger && c.opt.Direct != nil:
+		if c.quota != nil {
+			c.quota.forgive(slots)
+		}
 		c.writeDirect(slots, out)
 	default:
 		for _, s := range slots {
@@ -58,21 +68,29 @@ func (c *Counter) route(slots []*slot, out *outbox) {
 }
 
 // flush sends slots as one pipeline, a script call per shard and at most
-// maxScript ops, and passes the answers on.
+// maxScript ops, and passes the answers on. Likes that need a unit of a quota first
+// ask for it in this pipeline, and go with the next.
 func (c *Counter) flush(slots []*slot, g grant, out *outbox) {
+	var asks []*ask
+	if c.quota != nil {
+		slots, asks = c.quota.gather(slots)
+	}
 	for _, s := range c.sendable(slots) {
 		out.add(s)
 	}
-	if len(out.batches) == 0 {
+	if len(out.batches)+len(asks) == 0 {
 		return
 	}
 	defer out.empty()
 	ctx, cancel := context.WithTimeout(c.life, c.opt.Timeout)
 	defer cancel()
 	start := time.Now()
-	c.send(ctx, out.batches, c.before(g))
+	err := c.send(ctx, out.batches, asks, c.before(g))
 	c.meter.sent(len(slots), time.Since(start))
-	c.opt.Fence.exchanged(out.batches[0].cmd.Err())
+	c.opt.Fence.exchanged(err)
+	for _, a := range asks {
+		c.quota.granted(a)
+	}
 	believed := g.believes()
 	for _, b := range out.batches {
 		if believed {
@@ -93,19 +111,29 @@ func (c *Counter) before(g grant) int64 {
 	return c.opt.Fence.redisTime(until)
 }
 
-// send runs the batches; those whose script the server does not know run again
-// with its text, which is safe since they did not run.
-func (c *Counter) send(ctx context.Context, batches []*batch, before int64) {
+// send runs the calls; those whose script the server does not know run again with its
+// text, which is safe since they did not run. The error is that of one of them: each
+// holds its own.
+func (c *Counter) send(ctx context.Context, batches []*batch, asks []*ask, before int64) (err error) {
 	pipe := c.guarded.Pipeline()
-	for _, b := range batches {
-		_ = pipe.Process(ctx, b.command(ctx, &c.opt, before)) // it only queues
+	for _, a := range asks {
+		_ = pipe.Process(ctx, a.command(ctx)) // it only queues
 	}
-	_, _ = pipe.Exec(ctx) // each command holds its own error
 	for _, b := range batches {
-		if unknownScript(b.cmd.Err()) {
-			_ = c.guarded.Process(ctx, b.withText(ctx)) // as above
+		_ = pipe.Process(ctx, b.command(ctx, &c.opt, before))
+	}
+	_, _ = pipe.Exec(ctx)
+	for _, a := range asks {
+		if err = a.cmd.Err(); unknownScript(err) {
+			err = c.guarded.Process(ctx, a.withText(ctx))
 		}
 	}
+	for _, b := range batches {
+		if err = b.cmd.Err(); unknownScript(err) {
+			err = c.guarded.Process(ctx, b.withText(ctx))
+		}
+	}
+	return err
 }
 
 // sendable counts slots as out, and ends those that are too late. What it returns

@@ -54,8 +54,13 @@ func (l *Log) Waiting(ctx context.Context, watermarks map[int]like.Version) (int
 }
 
 // Retire drops what the shards from number to on hold, which stay closed, and lets
-// the others be opened.
+// the others be opened. Users fall into other shards then: their quotas start anew.
 func (l *Log) Retire(ctx context.Context, to int) error {
+	for s := range l.keys {
+		if err := l.rdb.Unlink(ctx, l.keys[s].quota, l.keys[s].reserved).Err(); err != nil {
+			return fmt.Errorf("drop the quotas of shard %d: %w", s, unavailable(err))
+		}
+	}
 	for s := to; s < len(l.keys); s++ {
 		k := &l.keys[s]
 		err := purge(ctx, l.rdb, k)

@@ -77,6 +77,20 @@ func (q *queue[T]) take(n int) ([]T, bool) {
 	}
 }
 
+// poll is take without the waiting: it takes the turn if there are items, or anyway.
+// It is for a consumer to whom nobody else takes the turn. open is false when nothing
+// will come any more.
+func (q *queue[T]) poll(n int, anyway bool) (batch []T, turn, open bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	open = !q.closed || len(q.items) > 0
+	if len(q.items) == 0 && !anyway {
+		return nil, false, open
+	}
+	q.busy = true
+	return q.move(n), true, open
+}
+
 // begin returns up to n items, oldest first, to whom enter gave the turn.
 func (q *queue[T]) begin(n int) []T {
 	q.mu.Lock()

@@ -47,6 +47,8 @@ var (
 	learnScript   = newScript(scripts.Learn)
 	weighScript   = newScript(scripts.Weigh)
 	rateScript    = newScript(scripts.Rate)
+	quotaScript   = newScript(scripts.Quota)
+	giveScript    = newScript(scripts.GiveBack)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

@@ -159,6 +159,7 @@ func (w *warmer) later(errands []errand) {
 // again hands an op to the warmer that Redis has not applied.
 func (c *Counter) again(e errand, s *slot) {
 	s.comeBack()
+	s.unit.drop(s)
 	e.slot = s
 	c.errand(e)
 }

@@ -22,6 +22,8 @@ var (
 	// ErrFrozen: an operator has frozen the item, and the op would have made it
 	// liked; nothing was applied.
 	ErrFrozen = errors.New("the item is frozen: it takes no new likes")
+	// ErrQuota: the user has made as many likes as are allowed; nothing was applied.
+	ErrQuota = errors.New("too many likes")
 	// ErrElsewhere: all processes write to the other store at present; nothing was
 	// applied.
 	ErrElsewhere = errors.New("writes go to the other store at present")

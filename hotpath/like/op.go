@@ -26,6 +26,7 @@ type Result struct {
 	Count   int64   // the item's likes after the op
 	Receipt Receipt // names the change; zero unless Changed
 	Source  Source  // FromLedger when it took the op instead of Redis; else empty
+	Units   Units   // where the user stands, if the op has asked for a unit
 	Err     error   // nil, or why this op was not applied (or may not have been: ErrUnknown)
 }
 

@@ -1,0 +1,342 @@
+package counter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/redis/go-redis/v9"
+
+	"plusone/hotpath/like"
+)
+
+func withQuota(n int) Options {
+	return Options{Shards: 1, Quota: like.Quota{Likes: n, Window: quotaWindow}}
+}
+
+// used waits until all reservations have ended, and tells who has used how much.
+func (r *rig) used() string {
+	r.t.Helper()
+	k := keysOf(0)
+	eventually(r.t, "all reservations have ended", func() bool { return r.rdb.XLen(r.t.Context(), k.reserved).Val() == 0 })
+	return usedBy(r.t, r.rdb, k)
+}
+
+func TestAQuotaBoundsTheLikesOfAUser(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, withQuota(2))
+		for i, item := range []string{"a", "b"} {
+			res := r.do(item, "ann", like.Liked)
+			equal(t, "liked "+item, res.Liked && res.Changed, true)
+			equal(t, "units left", res.Units.Left, 1-i)
+			equal(t, "the window's end", res.Units.Known && res.Units.Ends.After(time.Now()), true)
+		}
+		over := r.try("c", "ann", like.Liked)
+		equal(t, "one too many", over.Err, like.ErrQuota)
+		equal(t, "none left", over.Units.Known && over.Units.Left == 0, true)
+		equal(t, "not liked", r.read("c", "ann").Liked, false)
+		equal(t, "a toggle too many", r.try("c", "ann", like.Toggle).Err, like.ErrQuota)
+
+		again := r.do("a", "ann", like.Liked)
+		equal(t, "the like that took a unit, repeated", again.Liked && !again.Changed, true)
+		equal(t, "its count", again.Count, 1)
+		off := r.do("b", "ann", like.Toggle)
+		equal(t, "a toggle of what is liked", off.Changed && !off.Liked, true)
+		equal(t, "an unlike", r.do("a", "ann", like.NotLiked).Changed, true)
+		equal(t, "which gives nothing back", r.try("c", "ann", like.Liked).Err, like.ErrQuota)
+		equal(t, "somebody else", r.do("c", "bob", like.Liked).Changed, true)
+		equal(t, "used", r.used(), "ann:2 bob:1")
+	})
+}
+
+func TestAnOpThatMakesNoLikeGivesItsUnitBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, withQuota(2))
+		r.do("a", "ann", like.Liked)
+		for range 3 {
+			res := r.do("a", "ann", like.Liked)
+			equal(t, "changed", res.Changed, false)
+			equal(t, "units left", res.Units.Left, 1)
+		}
+		equal(t, "a toggle that unlikes", r.do("a", "ann", like.Toggle).Changed, true)
+		ok(t, r.rdb.HSet(t.Context(), keysOf(0).counts, "a", "damaged").Err())
+		equal(t, "a damaged item", r.try("a", "ann", like.Liked).Err != nil, true)
+		equal(t, "used", r.used(), "ann:1")
+		equal(t, "the other unit", r.do("b", "ann", like.Liked).Changed, true)
+	})
+}
+
+func TestAnUnlikeGivesItsUnitBackWhereTheSettingSaysSo(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		opt := withQuota(1)
+		opt.Quota.RefundUnlikes = true
+		r := newRig(t, addr, opt)
+		for range 3 {
+			r.do("a", "ann", like.Liked)
+			equal(t, "one too many", r.try("b", "ann", like.Liked).Err, like.ErrQuota)
+			r.do("a", "ann", like.NotLiked)
+			r.do("a", "ann", like.NotLiked) // changes nothing
+			eventually(t, "the unit is back", func() bool { return r.used() == "" })
+		}
+		r.do("a", "ann", like.Liked)
+		r.do("a", "ann", like.Toggle)
+		eventually(t, "a toggle gives it back, too", func() bool { return r.used() == "" })
+	})
+}
+
+func TestOpsOnOnePairInOneCallGoOneAfterTheOther(t *testing.T) {
+	r := realRig(t, withQuota(2))
+	var ops []like.Op
+	for _, o := range []like.Op{{Item: "a", Want: like.Liked}, {Item: "a"}, {Item: "a", Want: like.Toggle}, {Item: "a", Want: like.Liked}, {Item: "b", Want: like.Liked}} {
+		o.User = "ann"
+		ops = append(ops, o)
+	}
+	res := make([]like.Result, len(ops))
+	ok(t, r.Apply(t.Context(), ops, res))
+	// b takes its unit when the first like does.
+	equal(t, "like", res[0].Changed && res[1].Changed && res[4].Changed, true)
+	equal(t, "the toggle is one too many", res[2].Err, like.ErrQuota)
+	equal(t, "what comes after it", errors.Is(res[3].Err, like.ErrUnavailable), true)
+	equal(t, "used", r.used(), "ann:2")
+}
+
+// However many ask at once, wherever: no user gets more than the quota, and
+// everybody who asks for as much gets all of it.
+func TestClientsOfTwoCountersShareAQuota(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		opt := withQuota(5)
+		opt.Shards = 4
+		r := newRig(t, addr, opt)
+		other := start(t, addr, r.book, opt)
+		var wg sync.WaitGroup
+		var liked, refused [3]atomic.Int32
+		for i := range 60 {
+			wg.Go(func() {
+				u, c := i%3, r.Counter
+				if i%2 == 0 {
+					c = other
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				res := make([]like.Result, 1)
+				_ = c.Apply(ctx, []like.Op{{Item: fmt.Sprint("i", i), User: fmt.Sprint("u", u), Want: like.Liked}}, res)
+				switch {
+				case res[0].Changed:
+					liked[u].Add(1)
+				case errors.Is(res[0].Err, like.ErrQuota):
+					refused[u].Add(1)
+				default:
+					t.Errorf("%+v", res[0])
+				}
+			})
+		}
+		wg.Wait()
+		for u := range liked {
+			equal(t, "likes of a user", liked[u].Load(), 5)
+			equal(t, "refused", refused[u].Load(), 15)
+		}
+	})
+}
+
+// fault makes the next exchange of a kind fail, having been applied or not.
+type fault struct {
+	kind    string // reserve, like, end
+	applied bool
+	after   func() // runs behind it
+	left    atomic.Int32
+}
+
+var errLost = errors.New("the connection is gone")
+
+func (f *fault) DialHook(next redis.DialHook) redis.DialHook          { return next }
+func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return next }
+
+func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		if !f.hits(cmds) || f.left.Add(-1) < 0 {
+			return next(ctx, cmds)
+		}
+		if f.applied || f.after != nil {
+			err := next(ctx, cmds)
+			if f.after != nil {
+				f.after()
+				return err
+			}
+		}
+		for _, cmd := range cmds {
+			cmd.SetErr(errLost)
+		}
+		return errLost
+	}
+}
+
+func (f *fault) hits(cmds []redis.Cmder) bool {
+	for _, cmd := range cmds {
+		args := cmd.Args()
+		if len(args) < 10 {
+			continue
+		}
+		sha, is := args[1].(*string)
+		switch {
+		case !is:
+		case *sha == likeScript.sha && f.kind == "like":
+			return true
+		case *sha == quotaScript.sha && f.kind == "reserve" && *args[9].(*int) > 0:
+			return true
+		case *sha == quotaScript.sha && f.kind == "end" && *args[9].(*int) == 0:
+			return true
+		}
+	}
+	return false
+}
+
+// What is lost on the way costs nobody a unit for long, and gives nobody one more than
+// the likes whose answer was lost.
+func TestAReservationOutlivesALostAnswerByItsTimeOnly(t *testing.T) {
+	for _, row := range []struct {
+		kind    string
+		applied bool
+		err     error // of the like
+		liked   bool
+		before  string // used, until reservations expire
+		after   string
+	}{
+		{"reserve", false, like.ErrUnavailable, false, "", ""},
+		{"reserve", true, like.ErrUnavailable, false, "ann:1", ""},
+		{"like", false, like.ErrUnknown, false, "ann:1", ""},
+		{"like", true, like.ErrUnknown, true, "ann:1", ""}, // it may not count
+		{"end", false, nil, true, "ann:1", "ann:1"},
+		{"end", true, nil, true, "ann:1", "ann:1"},
+	} {
+		t.Run(fmt.Sprint(row.kind, " applied ", row.applied), func(t *testing.T) {
+			m := miniredis.RunT(t)
+			r := newRig(t, m.Addr(), withQuota(2))
+			r.do("page", "bob", like.Liked)
+			equal(t, "used", r.used(), "bob:1")
+			f := &fault{kind: row.kind, applied: row.applied}
+			f.left.Store(1)
+			r.guarded.AddHook(f)
+
+			err := r.try("page", "ann", like.Liked).Err
+			equal(t, fmt.Sprint("the error ", err), errors.Is(err, row.err), true)
+			eventually(t, "it was lost", func() bool { return f.left.Load() <= 0 })
+			equal(t, "liked", r.read("page", "ann").Liked, row.liked)
+			equal(t, "used", usedBy(t, r.rdb, keysOf(0)), strings.TrimSpace(row.before+" bob:1"))
+			if row.kind == "end" {
+				equal(t, "its end is told again", r.used(), "ann:1 bob:1")
+			} else if row.kind == "like" {
+				eventually(t, "what is not known is left", func() bool { return reservedIn(t, r.rdb, keysOf(0)) == "ann" })
+			}
+			for i := range 3 { // what is not known is reserved anew when the others have ended
+				m.SetTime(time.Now().Add(time.Duration(i+1) * (holdTime + time.Second)))
+				r.do("page", "bob", like.Liked)
+			}
+			equal(t, "used when reservations have expired", r.used(), strings.TrimSpace(row.after+" bob:1"))
+			equal(t, "repeated", r.do("page", "ann", like.Liked).Changed, !row.liked)
+		})
+	}
+}
+
+// A like is made in the window of its unit, or takes another one.
+func TestALikeIsNotMadeOnAUnitOfAnotherWindow(t *testing.T) {
+	for name, later := range map[string]time.Duration{"the next window": quotaWindow, "the same window": useTime + time.Second} {
+		t.Run(name, func(t *testing.T) {
+			m := miniredis.RunT(t)
+			now := time.UnixMilli(windowStart(time.Now())).Add(time.Minute)
+			m.SetTime(now)
+			r := newRig(t, m.Addr(), withQuota(2))
+			r.do("page", "ann", like.Liked)
+			equal(t, "used", r.used(), "ann:1")
+			f := &fault{kind: "reserve", after: func() { m.SetTime(now.Add(later)) }}
+			f.left.Store(1)
+			r.guarded.AddHook(f)
+			equal(t, "liked", r.do("other", "ann", like.Liked).Changed, true)
+			want := "ann:2"
+			if later == quotaWindow {
+				want = "ann:1"
+			}
+			equal(t, "used", r.used(), want)
+		})
+	}
+}
+
+func TestNobodyWhoHasGoneKeepsAUnit(t *testing.T) {
+	r := newRig(t, miniredis.RunT(t).Addr(), withQuota(2))
+	r.do("page", "bob", like.Liked)
+	ctx, leave := context.WithCancel(t.Context())
+	gone := make(chan struct{})
+	f := &fault{kind: "reserve", after: func() {
+		leave()
+		<-gone
+	}}
+	f.left.Store(1)
+	r.guarded.AddHook(f)
+	res := make([]like.Result, 1)
+	err := r.Apply(ctx, []like.Op{{Item: "page", User: "ann", Want: like.Liked}}, res)
+	close(gone)
+	equal(t, "nothing was applied", errors.Is(err, like.ErrUnavailable), true)
+	equal(t, "used", r.used(), "bob:1")
+	equal(t, "not liked", r.read("page", "ann").Liked, false)
+}
+
+func TestAFlushedRedisBeginsItsQuotasAnew(t *testing.T) {
+	r := realRig(t, withQuota(1))
+	r.do("a", "ann", like.Liked)
+	equal(t, "one too many", r.try("b", "ann", like.Liked).Err, like.ErrQuota)
+	r.used()
+	r.book.drain(t, r.log)
+	commands(t, r.rdb, "FLUSHALL")
+	equal(t, "a new one", r.do("b", "ann", like.Liked).Changed, true)
+	equal(t, "used", r.used(), "ann:1")
+}
+
+func TestACounterThatClosesEndsItsReservations(t *testing.T) {
+	r := realRig(t, withQuota(3))
+	c, err := New(redis.UniversalOptions{Addrs: []string{r.rdb.Options().Addr}}, r.book, withQuota(3))
+	ok(t, err)
+	res := make([]like.Result, 1)
+	ok(t, c.Apply(t.Context(), []like.Op{{Item: "a", User: "ann", Want: like.Liked}}, res))
+	ok(t, c.Close(t.Context()))
+	equal(t, "reserved", reservedIn(t, r.rdb, keysOf(0)), "")
+	equal(t, "used", usedBy(t, r.rdb, keysOf(0)), "ann:1")
+}
+
+func TestAUsersQuotaIsErasedAndThatOfARetiredShardDropped(t *testing.T) {
+	opt := withQuota(3)
+	opt.Shards = 4
+	r := realRig(t, opt)
+	for i := range 8 {
+		r.do("a", fmt.Sprint("u", i), like.Liked)
+	}
+	found, err := r.log.Traces(t.Context(), "u1")
+	ok(t, err)
+	equal(t, "traces", found.Quota && found.Len() == 2, true)
+	_, err = r.log.Scrub(t.Context(), "u1", Traces{})
+	ok(t, err)
+	found, err = r.log.Traces(t.Context(), "u1")
+	ok(t, err)
+	equal(t, "traces", found.Quota, false)
+	r.book.drain(t, r.log)
+	ok(t, r.log.Move(t.Context(), 2))
+	ok(t, r.log.Retire(t.Context(), 2))
+	for s := range 4 {
+		equal(t, "quota keys", r.rdb.Exists(t.Context(), keysOf(s).quota, keysOf(s).reserved).Val(), 0)
+	}
+}
+
+// Ops that were denied are made all the same where nobody counts.
+func TestADeniedOpIsForgivenWhereNobodyCounts(t *testing.T) {
+	for _, want := range []like.Want{like.Liked, like.Toggle} {
+		s := &slot{op: like.Op{Want: want}}
+		s.deny()
+		(*quota)(nil).forgive([]*slot{s})
+		equal(t, "want", s.op.Want, want)
+		equal(t, "unit", s.unit, unit{})
+	}
+}
