@@ -1,7 +1,8 @@
 -- Take one change back that the ledger has, by a change of its own, unless
 -- something newer has happened to the pair.
 --
--- KEYS  1 meta   2 counts   3 log   4 likers
+-- KEYS  1 meta   2 counts   3 log   4 likers   5 a key that tells for a day that
+--       this call has done it; may be missing
 -- ARGV  1 shards   2 item   3 user   4 the state that the change made, 1 or 0
 --       5 the smallest id of the entries that were not looked at yet; those before
 --       it are in the ledger, or do not name the pair
@@ -36,4 +37,5 @@ if is[1] == from then
   if partly then redis.call(from == 1 and 'SADD' or 'SREM', likers, '%' .. user) end
 end
 redis.call('XADD', log, '*', 'd', item .. (from == 1 and ' -' or ' +') .. user)
+if KEYS[5] then redis.call('SET', KEYS[5], '', 'PX', 86400000) end
 return 'done'

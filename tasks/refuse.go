@@ -61,7 +61,12 @@ func (b *batch) undo(ctx context.Context, r ledger.Row) (bool, error) {
 	if err != nil || liked == r.Liked {
 		return false, err
 	}
-	return b.log.Undo(ctx, b.shard, like.Change{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version})
+	undone, err := b.log.Undo(ctx, b.shard, like.Change{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version})
+	if err != nil || !undone || !r.Liked {
+		return undone, err
+	}
+	mark := like.Receipt{Shard: b.shard, Version: r.Version}.String() + " " + r.Item
+	return undone, b.log.GiveBack(ctx, r.User, r.Version, mark)
 }
 
 // keepUnreadable keeps a dead letter, without ids, for each entry whose text

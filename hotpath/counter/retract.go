@@ -25,16 +25,21 @@ const (
 // there are in the ledger. To repeat it is harmless: it finds its own entry.
 //
 // The ledger must not get past entries that name the pair meanwhile, or they are
-// gone before they are looked at. Errors: like.ErrUnavailable.
-func (l *Log) Retract(ctx context.Context, shard int, ch like.Change, after like.Version) (Retracted, error) {
+// gone before they are looked at. A mark that is not empty lets WasRetracted know.
+// Errors: like.ErrUnavailable.
+func (l *Log) Retract(ctx context.Context, shard int, ch like.Change, after like.Version, mark string) (Retracted, error) {
 	k := &l.keys[shard]
+	keys := []string{k.meta, k.counts, k.log, k.likers + ch.Item}
+	if mark != "" {
+		keys = append(keys, k.back+mark)
+	}
 	liked := 0
 	if ch.Liked {
 		liked = 1
 	}
 	from := after.Next()
 	for {
-		state, err := retractScript.run(ctx, l.rdb, []string{k.meta, k.counts, k.log, k.likers + ch.Item},
+		state, err := retractScript.run(ctx, l.rdb, keys,
 			len(l.keys), ch.Item, ch.User, liked, from.String()).Text()
 		if err != nil {
 			return "", fmt.Errorf("retract a change in shard %d: %w", shard, unavailable(err))
@@ -51,6 +56,28 @@ func (l *Log) Retract(ctx context.Context, shard int, ch like.Change, after like
 		}
 		from = end
 	}
+}
+
+// WasRetracted reports whether it was a Retract with this mark, within the last day,
+// that has changed a pair of the shard. Errors: like.ErrUnavailable.
+func (l *Log) WasRetracted(ctx context.Context, shard int, mark string) (bool, error) {
+	n, err := l.rdb.Exists(ctx, l.keys[shard].back+mark).Result()
+	if err != nil {
+		return false, fmt.Errorf("look for a change that was taken back in shard %d: %w", shard, unavailable(err))
+	}
+	return n == 1, nil
+}
+
+// GiveBack gives a user the unit of the quota back that a change of that version has
+// used, unless its window is over, or a call with the same mark was here. Errors:
+// like.ErrUnavailable; then repeat it.
+func (l *Log) GiveBack(ctx context.Context, user string, v like.Version, mark string) error {
+	k := &l.keys[ShardOf(user, len(l.keys))]
+	err := giveScript.run(ctx, l.rdb, []string{k.quota}, user, v.Time().UnixMilli(), "%"+mark).Err()
+	if err != nil {
+		return fmt.Errorf("give a unit of a quota back: %w", unavailable(err))
+	}
+	return nil
 }
 
 // Writable is nil while changes go to Redis. Otherwise it wraps like.ErrElsewhere

@@ -31,11 +31,13 @@ type SagaReturn struct {
 //	                                     drain, finds one of the others
 //
 // undo gets what is to be undone and answers for each when to look again, and an
-// error that is kept. Nothing is written here but states, so a crash anywhere, or
-// an undo whose answer was lost, only costs another look.
+// error that is kept. finish gets those that would be compensated now, and answers
+// with the same, no error meaning that they may. Nothing is written here but states, so a crash
+// anywhere, or an answer of Redis that was lost, only costs another look.
 func (l *Ledger) ReturnSagas(
 	ctx context.Context, sagas []ClaimedSaga, shards []int,
 	undo func(context.Context, []SagaReturn) (pauses []time.Duration, why []string),
+	finish func(context.Context, []ClaimedSaga) (pauses []time.Duration, why []string),
 ) (ended Recorded, err error) {
 	err = l.inTx(ctx, "take changes back", func(tx pgx.Tx) error {
 		if err := lockPairs(ctx, tx, sagas); err != nil {
@@ -45,21 +47,32 @@ func (l *Ledger) ReturnSagas(
 		if err != nil {
 			return err
 		}
-		over, again := make([]StepResult, 0, len(sagas)), []SagaReturn{}
+		over, again := []ClaimedSaga{}, []SagaReturn{}
 		for i, s := range sagas {
 			if stands[i] {
 				again = append(again, SagaReturn{Saga: s, After: marks[i]})
 				continue
 			}
-			over = append(over, StepResult{Saga: s, Result: StepDone})
+			over = append(over, s)
 		}
+		came := make([]StepResult, 0, len(sagas))
 		if len(again) > 0 {
 			pauses, why := undo(ctx, again)
 			for i, r := range again {
-				over = append(over, StepResult{Saga: r.Saga, Result: StepRetry, Pause: pauses[i], Reason: why[i]})
+				came = append(came, StepResult{Saga: r.Saga, Result: StepRetry, Pause: pauses[i], Reason: why[i]})
 			}
 		}
-		ended, err = l.endSagas(ctx, tx, over)
+		if len(over) > 0 {
+			pauses, why := finish(ctx, over)
+			for i, s := range over {
+				r := StepResult{Saga: s, Result: StepDone}
+				if why[i] != "" {
+					r = StepResult{Saga: s, Result: StepRetry, Pause: pauses[i], Reason: why[i]}
+				}
+				came = append(came, r)
+			}
+		}
+		ended, err = l.endSagas(ctx, tx, came)
 		return err
 	})
 	return ended, err

@@ -30,6 +30,10 @@
 //   - A like is taken back only while it is the last that happened to the pair: not
 //     when a newer change waits in the log or is in the ledger. That one has a saga
 //     of its own.
+//   - A like that a saga has taken back gives its unit of the quota back, once: Redis
+//     keeps who has taken it back (retract.lua) and whose unit is back (giveback.lua),
+//     and a saga has ended when both are done. One that its user has unliked before
+//     is an unlike like any other.
 //   - Receivers of notifications are told of what all agreed to, and of nothing else.
 //   - A saga is claimed before each step, for longer than the step can take. Every
 //     record is one statement that holds only if state, step and attempt are those

@@ -32,6 +32,7 @@ type Config struct {
 	Window       time.Duration // of notifications; 0: none
 	Keep         time.Duration // how long sagas that have ended can be asked for
 	Alert        *tasks.Hook   // is told of sagas that are stuck; nil: nobody is
+	Quota        bool          // likes that are taken back give their units back
 }
 
 // Records is where sagas are kept, as ledger.Ledger does it.
@@ -40,7 +41,8 @@ type Records interface {
 	RecordTries(ctx context.Context, results []ledger.StepResult, patience, window time.Duration) (ledger.Recorded, error)
 	RecordCompensations(ctx context.Context, results []ledger.StepResult, most int) (ledger.Recorded, error)
 	ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int,
-		undo func(context.Context, []ledger.SagaReturn) ([]time.Duration, []string)) (ledger.Recorded, error)
+		undo func(context.Context, []ledger.SagaReturn) ([]time.Duration, []string),
+		finish func(context.Context, []ledger.ClaimedSaga) ([]time.Duration, []string)) (ledger.Recorded, error)
 	SagaStranger(ctx context.Context, known []string) (string, error)
 	SagaGauge(ctx context.Context, most int) (ledger.SagaGauge, error)
 	StuckUntold(ctx context.Context, limit int) ([]ledger.StuckSaga, error)
@@ -52,7 +54,9 @@ type Records interface {
 type Log interface {
 	Shards() int
 	Writable(ctx context.Context) error
-	Retract(ctx context.Context, shard int, ch like.Change, after like.Version) (counter.Retracted, error)
+	Retract(ctx context.Context, shard int, ch like.Change, after like.Version, mark string) (counter.Retracted, error)
+	WasRetracted(ctx context.Context, shard int, mark string) (bool, error)
+	GiveBack(ctx context.Context, user string, v like.Version, mark string) error
 }
 
 // Likes loads what it is asked for into Redis, as counter.Counter does.

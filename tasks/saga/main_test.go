@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -49,6 +50,9 @@ type works struct {
 	drainer *tasks.Drainer
 	asked   []*participant
 	engine  *saga.Engine
+
+	mu   sync.Mutex
+	made map[string]int // likes by user that changed something
 }
 
 func newWorks(t testing.TB, names ...string) *works {
@@ -60,7 +64,7 @@ func newWorksOf(t testing.TB, options counter.Options, names ...string) *works {
 	t.Helper()
 	opt, err := redis.ParseURL(privatetest.Redis(t).URL())
 	check(t, err)
-	w := &works{t: t, rdb: redis.NewClient(opt)}
+	w := &works{t: t, rdb: redis.NewClient(opt), made: map[string]int{}}
 	t.Cleanup(func() { _ = w.rdb.Close() })
 	w.log = counter.NewLog(w.rdb, shards)
 	w.pool, err = pgxpool.New(t.Context(), privatetest.Postgres(t))
@@ -75,7 +79,7 @@ func newWorksOf(t testing.TB, options counter.Options, names ...string) *works {
 		window = time.Hour
 	}
 	w.drainer = tasks.NewDrainer(w.log, w.ledger, window, prometheus.NewRegistry())
-	options.Shards = shards
+	options.Shards, options.Quota = shards, like.Quota{Likes: 1e6, Window: quotaWindow}
 	w.Counter, err = counter.New(redis.UniversalOptions{Addrs: []string{opt.Addr}}, w.ledger, options)
 	check(t, err)
 	t.Cleanup(func() {
@@ -93,6 +97,7 @@ func newWorksOf(t testing.TB, options counter.Options, names ...string) *works {
 func (w *works) config() saga.Config {
 	cfg := saga.Config{
 		Timeout: timeout, ResumeAfter: time.Hour, Patience: 24 * time.Hour, Window: time.Hour, Keep: time.Hour,
+		Quota: true,
 	}
 	for _, p := range w.asked {
 		cfg.Participants = append(cfg.Participants, saga.Participant{
@@ -122,6 +127,11 @@ func (w *works) want(t tb, item, user string, want like.Want) like.Result {
 	results := make([]like.Result, 1)
 	check(t, w.Apply(t.Context(), []like.Op{{Item: item, User: user, Want: want}}, results))
 	check(t, results[0].Err)
+	if results[0].Changed && results[0].Liked {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.made[user]++
+	}
 	return results[0]
 }
 

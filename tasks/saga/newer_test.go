@@ -44,12 +44,12 @@ type meanwhile struct {
 	do func()
 }
 
-func (m *meanwhile) Retract(ctx context.Context, shard int, ch like.Change, after like.Version) (counter.Retracted, error) {
+func (m *meanwhile) Retract(ctx context.Context, shard int, ch like.Change, after like.Version, mark string) (counter.Retracted, error) {
 	if m.do != nil {
 		m.do()
 		m.do = nil
 	}
-	return m.Log.Retract(ctx, shard, ch, after)
+	return m.Log.Retract(ctx, shard, ch, after, mark)
 }
 
 // A drain that trims what names the pair, between the look at the ledger and that

@@ -62,12 +62,14 @@ func (f *faulty) RecordCompensations(ctx context.Context, r []ledger.StepResult,
 	return got, err
 }
 
-// ReturnSagas dies with its transaction open: before Redis has changed, or after.
+// ReturnSagas dies with its transaction open: before Redis has changed, or after, also
+// where nothing is left to change but a quota.
 func (f *faulty) ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int,
 	undo func(context.Context, []ledger.SagaReturn) ([]time.Duration, []string),
+	finish func(context.Context, []ledger.ClaimedSaga) ([]time.Duration, []string),
 ) (ledger.Recorded, error) {
 	if f.at != "return" {
-		return f.Ledger.ReturnSagas(ctx, sagas, shards, undo)
+		return f.Ledger.ReturnSagas(ctx, sagas, shards, undo, finish)
 	}
 	ctx, die := context.WithCancel(ctx)
 	defer die()
@@ -77,6 +79,12 @@ func (f *faulty) ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, sh
 			return make([]time.Duration, len(r)), make([]string, len(r))
 		}
 		return undo(ctx, r)
+	}, func(ctx context.Context, over []ledger.ClaimedSaga) ([]time.Duration, []string) {
+		defer die()
+		if !f.applied {
+			return make([]time.Duration, len(over)), make([]string, len(over))
+		}
+		return finish(ctx, over)
 	})
 }
 
@@ -126,6 +134,7 @@ func play(t *rapid.T, w *works, name string) {
 		p.arrive() // all has ended, so nothing that comes now may change anything
 	}
 	w.agree(t, h.items...)
+	w.quotaAgrees(t)
 	if n := w.number(t, `SELECT count(*) FROM sagas WHERE ended_at IS NULL`); n != 0 {
 		t.Fatalf("%d sagas hang: %q", n, w.sagas(t))
 	}

@@ -46,7 +46,7 @@ func (e *Engine) lookBack(ctx context.Context, sagas []ledger.ClaimedSaga) (lack
 	r := retraction{Engine: e, writable: writable, unknown: map[string][]string{}}
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, r.undo)
+	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, r.undo, r.finish)
 	e.moved(recorded)
 	e.ring(r.shards...)
 	r.load(ctx)
@@ -82,7 +82,8 @@ func (r *retraction) undo(ctx context.Context, returns []ledger.SagaReturn) (pau
 		if failed == nil {
 			shard := counter.ShardOf(s.Item, r.log.Shards())
 			var came counter.Retracted
-			came, failed = r.log.Retract(ctx, shard, like.Change{Item: s.Item, User: s.User, Liked: s.Liked, Version: s.Version}, ret.After)
+			change := like.Change{Item: s.Item, User: s.User, Liked: s.Liked, Version: s.Version}
+			came, failed = r.log.Retract(ctx, shard, change, ret.After, r.mark(s))
 			why[i] = r.sort(shard, s, came)
 		}
 		if failed != nil {
@@ -90,6 +91,47 @@ func (r *retraction) undo(ctx context.Context, returns []ledger.SagaReturn) (pau
 		}
 	}
 	return pauses, why
+}
+
+// mark is what tells that a saga has taken a like back, which has used a unit of a
+// quota; "" for others.
+func (e *Engine) mark(s ledger.ClaimedSaga) string {
+	if e.cfg.Quota && s.Liked && !s.Version.Direct() {
+		return s.ID
+	}
+	return ""
+}
+
+// finish gives back the units of likes that their sagas have taken back: not of those
+// that their users have unliked before, which is an unlike like any other. It does so before
+// the ledger says that they are compensated, and what was given back is not given back
+// again, so a crash costs nobody a unit.
+func (r *retraction) finish(ctx context.Context, over []ledger.ClaimedSaga) (pauses []time.Duration, why []string) {
+	ctx, cancel := context.WithTimeout(ctx, recordTime/2)
+	defer cancel()
+	pauses, why = make([]time.Duration, len(over)), make([]string, len(over))
+	var failed error
+	for i, s := range over {
+		mark := r.mark(s)
+		if mark == "" {
+			continue
+		}
+		if failed == nil {
+			failed = r.giveBack(ctx, s, mark)
+		}
+		if failed != nil {
+			pauses[i], why[i] = pause(drainPause, returnMost, s.Attempts), failed.Error()
+		}
+	}
+	return pauses, why
+}
+
+func (r *retraction) giveBack(ctx context.Context, s ledger.ClaimedSaga, mark string) error {
+	was, err := r.log.WasRetracted(ctx, counter.ShardOf(s.Item, r.log.Shards()), mark)
+	if err != nil || !was {
+		return err
+	}
+	return r.log.GiveBack(ctx, s.User, s.Version, mark)
 }
 
 // sort notes what is to be done before the next look.
