@@ -1,23 +1,27 @@
 package api
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/netip"
 	"strconv"
 	"time"
+
+	"plusone/hotpath/like"
 )
 
 // limitedError says how long somebody has to wait.
 type limitedError struct {
+	what  error // there was too much of
 	whose string
 	retry time.Duration
 }
 
 func (e *limitedError) Error() string {
-	return fmt.Sprintf("%v of this %s, ask again in %d s", errLimited, e.whose, seconds(e.retry))
+	return fmt.Sprintf("%v of this %s, ask again in %d s", e.what, e.whose, seconds(e.retry))
 }
-func (e *limitedError) Unwrap() error { return errLimited }
+func (e *limitedError) Unwrap() error { return e.what }
 
 // admitAddress counts a request against its address, before anything costly is
 // done for it. Servers with a key are not limited by address.
@@ -44,18 +48,40 @@ func (s *Server) admitUser(c *call) error {
 // admit tells the client where it stands, by the fields of
 // draft-ietf-httpapi-ratelimit-headers-10.
 func admit(c *call, k *kindOfBucket, t taking) error {
-	c.policies = append(next(c.policies), k.policy...)
-	b := append(next(c.allowed), '"')
-	b = append(b, k.name...)
-	b = append(b, `";r=`...)
-	b = strconv.AppendInt(b, int64(t.left), 10)
-	b = append(b, `;t=`...)
-	b = strconv.AppendInt(b, seconds(t.full), 10)
-	c.allowed = b
+	c.stand(k.policy, k.name, t.left, t.full)
 	if t.ok {
 		return nil
 	}
-	return &limitedError{k.name, t.retry}
+	return &limitedError{errLimited, k.name, t.retry}
+}
+
+func (c *call) stand(policy, name string, left int, full time.Duration) {
+	c.policies = append(next(c.policies), policy...)
+	b := append(next(c.allowed), '"')
+	b = append(b, name...)
+	b = append(b, `";r=`...)
+	b = strconv.AppendInt(b, int64(left), 10)
+	b = append(b, `;t=`...)
+	c.allowed = strconv.AppendInt(b, seconds(full), 10)
+}
+
+// quotaPolicy is what RateLimit-Policy says of a quota.
+func quotaPolicy(q like.Quota) string {
+	return fmt.Sprintf(`"quota";q=%d;w=%d`, q.Likes, seconds(q.Window))
+}
+
+// count tells the client where the user stands with the quota of likes, if the op has
+// asked, and makes of a like too many what every limit makes of a request too many.
+func (s *Server) count(c *call, r *like.Result) error {
+	if !r.Units.Known {
+		return r.Err
+	}
+	until := max(time.Until(r.Units.Ends), 0)
+	c.stand(s.quotaPolicy, "quota", r.Units.Left, until)
+	if errors.Is(r.Err, like.ErrQuota) {
+		return &limitedError{like.ErrQuota, "user", max(until, time.Second)}
+	}
+	return r.Err
 }
 
 // next makes room for the next element of a list field.

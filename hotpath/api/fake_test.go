@@ -19,6 +19,7 @@ type memory struct {
 	fail     error                            // what every call returns
 	failOp   func(like.Op) error              // what an op's result holds
 	before   func(context.Context, []like.Op) // runs in Apply, unlocked
+	units    func(like.Op, *like.Result)      // makes of a result what a quota does
 	told     []like.Notification              // what Notifications lists
 	askedBy  string                           // the user of the last Read or ReceiptState
 	receipts map[like.Receipt]like.State      // known receipts
@@ -51,6 +52,9 @@ func (m *memory) Apply(ctx context.Context, ops []like.Op, results []like.Result
 			}
 		}
 		results[i] = m.apply(op)
+		if m.units != nil {
+			m.units(op, &results[i])
+		}
 	}
 	return ctx.Err()
 }

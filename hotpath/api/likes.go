@@ -30,7 +30,7 @@ func (s *Server) want(ctx context.Context, c *call, w like.Want) error {
 	if err := s.apply(ctx, ops, results); err != nil {
 		return err
 	}
-	if err := results[0].Err; err != nil {
+	if err := s.count(c, &results[0]); err != nil {
 		return err
 	}
 	return c.answer(appendResult(c.body[:0], ops[0], &results[0]))

@@ -65,6 +65,7 @@ var table = []row{
 	{errMediaType, 415, "unsupported_media_type", ""},
 	{like.ErrRefused, 422, "refused", "Postgres refuses this change; nothing was applied."},
 	{errLimited, 429, "rate_limited", ""},
+	{like.ErrQuota, 429, "quota_exceeded", ""},
 	{errHeaderTooLong, 431, "headers_too_large", ""},
 	{errOverloaded, 503, "overloaded", "Too many requests or connections at once; nothing was applied."},
 	{like.ErrBusy, 503, "busy", "Too busy to accept this now; nothing was applied."},

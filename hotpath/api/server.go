@@ -24,8 +24,9 @@ type Options struct {
 	Receipts      Receipts
 	Notifications Notifications
 	Identity      *Identity
-	Limits        *Limits // nil: nobody is limited
-	CursorSecret  []byte  // at least MinSecret bytes, the same in every process
+	Limits        *Limits    // nil: nobody is limited
+	Quota         like.Quota // that Counter goes by
+	CursorSecret  []byte     // at least MinSecret bytes, the same in every process
 	Log           *slog.Logger
 	Metrics       prometheus.Registerer
 
@@ -84,6 +85,7 @@ type Server struct {
 	notifications Notifications
 	identity      *Identity
 	limits        *Limits
+	quotaPolicy   string
 	cursors       cursors
 	log           *slog.Logger
 	metrics       *metrics
@@ -112,7 +114,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
-		identity: o.Identity, limits: o.Limits, cursors: cursors{o.CursorSecret}, log: o.Log,
+		identity: o.Identity, limits: o.Limits, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
