@@ -84,7 +84,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	p.fence.MayGoDirect()
 	p.addReturner()
 	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
-		Fence: p.fence,
+		Fence: p.fence, Quota: p.tuning.LikeQuota(),
 		Direct: ledger.NewDirect(p.ledger, ledger.DirectOptions{
 			Shards: p.layout.Shards, Bucket: counter.Bucket, Window: p.tuning.FoldWindow(),
 		}),
@@ -102,7 +102,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	}
 	server, err := api.New(api.Options{
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
-		Identity: identity, Limits: limits, CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
+		Identity: identity, Limits: limits, Quota: p.tuning.LikeQuota(), CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
 		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight, MaxStreams: s.MaxStreams, StreamEvery: s.StreamEvery,
 	})

@@ -71,6 +71,9 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 	if err := missing(s.Missing()); err != nil {
 		return nil, err
 	}
+	if err := s.Tuning.Contradiction(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
 	p := &process{log: log, tuning: s.Tuning, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {

@@ -35,6 +35,14 @@ func (a Auth) Contradiction() error {
 	return nil
 }
 
+// Contradiction tells of a setting that says nothing without a quota.
+func (t Tuning) Contradiction() error {
+	if t.QuotaRefundUnlikes && t.Quota.Likes == 0 {
+		return errors.New("--quota-refund-unlikes means nothing without --quota")
+	}
+	return nil
+}
+
 // Contradiction tells of secrets without a receiver, and of the reverse.
 func (n Notify) Contradiction() error {
 	switch {

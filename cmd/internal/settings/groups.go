@@ -4,6 +4,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"plusone/hotpath/like"
 )
 
 // Stores says where the two stores are.
@@ -47,9 +49,17 @@ type Tuning struct {
 	ResidentMaxBytes int64   `name:"resident-max-bytes" help:"Memory that Redis shall use at most; above 85 % of it idle items are made cold. 0: 60 % of its maxmemory, or 1 GiB." default:"0" placeholder:"BYTES"`
 	ResidentSetMax   SetSize `name:"resident-set-max" help:"Likers from which an item is in Redis partly only, up to 100000: the rest is looked up in Postgres when needed." default:"20000" placeholder:"N"`
 
+	Quota              Quota `help:"Likes that a user may make, as N/window: 100/1h. Every process must be told the same (default: no limit)." placeholder:"N/TIME"`
+	QuotaRefundUnlikes bool  `help:"A user's unlike gives back what a like took of --quota."`
+
 	WebhookWindow time.Duration `name:"webhook-window" help:"Changes of one item within this time are told together." default:"10s"`
 
 	Participants []Participant `name:"participant" help:"Service that must agree to every like after the fact, as name=URL; more than one are asked in this order. Every process must be told the same." placeholder:"NAME=URL"`
+}
+
+// LikeQuota is what a user may like.
+func (t Tuning) LikeQuota() like.Quota {
+	return like.Quota{Likes: t.Quota.Likes, Window: t.Quota.Window, RefundUnlikes: t.QuotaRefundUnlikes}
 }
 
 // ParticipantNames are the names of the participants, in the order of their calls.

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Shards is a number of shards.
@@ -49,6 +50,25 @@ func (s *SetSize) UnmarshalText(b []byte) error {
 		return fmt.Errorf("%q is not a number from 1 to 100000", b)
 	}
 	*s = SetSize(n)
+	return nil
+}
+
+// Quota is a number of likes within a window; the zero value is no limit.
+type Quota struct {
+	Likes  int
+	Window time.Duration
+}
+
+// UnmarshalText reads N/window, such as 100/1h: up to a million likes within 10 s to 366 days.
+func (q *Quota) UnmarshalText(b []byte) error {
+	number, text, _ := strings.Cut(string(b), "/")
+	n, err := strconv.Atoi(number)
+	window, errWindow := time.ParseDuration(text)
+	if err != nil || errWindow != nil || n < 1 || n > 1_000_000 ||
+		window < 10*time.Second || window > 366*24*time.Hour || window%time.Second != 0 {
+		return fmt.Errorf("%q is not N/window, such as 100/1h: up to 1000000 likes within whole seconds, 10s to 8784h", b)
+	}
+	q.Likes, q.Window = n, window
 	return nil
 }
 
