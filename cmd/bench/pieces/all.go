@@ -7,6 +7,7 @@ const (
 	nBare      = "bare"
 	nPut       = "put"
 	nPutAlways = "put-always"
+	nPutQuota  = "put-quota"
 	nSustained = "sustained"
 	nInsert    = "pg-insert"
 	nAsynq     = "eval-asynq"
@@ -40,6 +41,7 @@ const (
 var All = []Piece{
 	{Name: nBare, What: "constant answer, fasthttp", run: bare(asItIs)},
 	{Name: nPut, What: "PUT, appendfsync everysec, no drain", run: likes("everysec", asItIs)},
+	{Name: nPutQuota, What: "PUT with a quota of 100 likes an hour, everysec, no drain", run: likes("everysec", asItIs, "--quota", "100/1h")},
 	{Name: nPutAlways, What: "PUT, appendfsync always, no drain", run: likes("always", asItIs)},
 	{Name: nSustained, What: "PUT, everysec, with a worker: accepted and persisted", run: sustained()},
 

@@ -35,6 +35,7 @@ func (g Goal) Needs() []string {
 // Goals are what plusone is held to.
 var Goals = []Goal{
 	{Name: "PUT, everysec / bare", Of: nPut, Base: nBare, Figure: PerSecond, Unit: "likes/s", Reach: 0.65, Stretch: 0.85},
+	{Name: "PUT with a quota / PUT", Of: nPutQuota, Base: nPut, Figure: PerSecond, Unit: "likes/s", Reach: 0.85, Stretch: 0.95},
 	{Name: "PUT, always / bare", Of: nPutAlways, Base: nBare, Figure: PerSecond, Unit: "likes/s", Reach: 0.55, Stretch: 0.80},
 	{Name: "sustained / bare", Of: nSustained, Base: nBare, Figure: PerSecond, Unit: "likes/s", Reach: 0.40, Stretch: 0.60},
 	{Name: "sustained / best Postgres alone", Of: nSustained, Base: nInsert, Figure: PerSecond, Unit: "likes/s", Reach: 6, Stretch: 9},

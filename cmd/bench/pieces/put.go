@@ -35,9 +35,9 @@ func bare(change func(*load.Plan)) func(context.Context, *Lab) (Figures, error) 
 func asItIs(*load.Plan) {}
 
 // likes is plusone's API alone, no drain running, with a load that likes.
-func likes(fsync string, change func(*load.Plan)) func(context.Context, *Lab) (Figures, error) {
+func likes(fsync string, change func(*load.Plan), args ...string) func(context.Context, *Lab) (Figures, error) {
 	return func(ctx context.Context, l *Lab) (Figures, error) {
-		return l.onAPI(ctx, fsync, nil, func(s *stage.Stage, api *stage.Process) (Figures, error) {
+		return l.onAPI(ctx, fsync, args, func(s *stage.Stage, api *stage.Process) (Figures, error) {
 			plan := l.plan(api.Addr, load.Put)
 			change(&plan)
 			return l.like(ctx, &watcher{stage: s, api: api, every: sampling}, plan)
