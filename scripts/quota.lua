@@ -6,7 +6,8 @@
 --       2 reserved, a stream: an entry per call that has granted units, with the
 --       window's start as field and the users as value
 -- ARGV  1 units of each user   2 length of the window in ms   3 for how long a
---       reservation may be used, and 4 after what time it is given back, both in ms
+--       reservation may be used, and 4 after what time it is given back, both in ms;
+--       0: no look for such ones now
 --       5 how many users want a unit   6 how many give back one that they had used
 --       7.. the former, the latter, and four per reservation that ends: its id, the
 --       start of its window, the users who did not use their unit, and those of whom
@@ -30,17 +31,28 @@ local wants, refunds = tonumber(ARGV[5]), tonumber(ARGV[6])
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local start = now - now % length
-local stamp = call('HGET', quota, '%w')
+-- What the users of ARGV have used, behind the stamp: read once more when something
+-- was given back.
+local was = call('HMGET', quota, '%w', unpack(ARGV, 7, 6 + wants))
+local stamp, given = was[1], 0
 if stamp == format('%.0f %.0f', start + length, length) then
   start = start + length -- the clock was set back: the window goes on
 end
 local mine = format('%.0f %.0f', start, length)
 local word = format('%.0f', start) -- how the window is named elsewhere
 
+-- To spell a number costs more than all else that is done for a user, and most users
+-- have few.
+local text = setmetatable({}, { __index = function(t, n)
+  t[n] = format('%.0f', n)
+  return t[n]
+end })
+
 local function give(user)
   local used = call('HGET', quota, user)
   if not used or used == '0' then return 0 end
   call('HINCRBY', quota, user, -1)
+  given = given + 1
   return 1
 end
 
@@ -63,7 +75,7 @@ for i = 7 + wants + refunds, #ARGV, 4 do
 end
 
 local expired = 0
-local old = call('XRANGE', reserved, '-', format('%.0f', now - tonumber(ARGV[4])), 'COUNT', 1)[1]
+local old = ARGV[4] ~= '0' and call('XRANGE', reserved, '-', format('%.0f', now - tonumber(ARGV[4])), 'COUNT', 1)[1]
 if old then
   call('XDEL', reserved, old[1])
   if old[2][1] == word and stamp then expired = each(old[2][2], give) end
@@ -75,23 +87,26 @@ end
 
 local id, lefts = '', {}
 if wants > 0 then
-  local was = stamp and call('HMGET', quota, unpack(ARGV, 7, 6 + wants)) or {}
-  local used, granted, n = {}, {}, 0
+  if not stamp then
+    was = {}
+  elseif given > 0 then
+    was = call('HMGET', quota, '%w', unpack(ARGV, 7, 6 + wants))
+  end
+  local used, granted, moves, n = {}, {}, {}, 0
   for i = 1, wants do
     local user = ARGV[6 + i]
-    local have = used[user] or tonumber(was[i] or 0)
+    local have = used[user] or was[i + 1] and tonumber(was[i + 1]) or 0
     if have < units then
       have, n = have + 1, n + 1
       used[user], granted[n] = have, user
-      lefts[i] = units - have
+      moves[2 * n - 1], moves[2 * n] = user, text[have]
+      lefts[i] = text[units - have]
     else
-      lefts[i] = -1
+      lefts[i] = '-1'
     end
   end
   if n > 0 then
     id = call('XADD', reserved, '*', word, table.concat(granted, ' '))
-    local moves = {}
-    for i = 1, n do moves[2 * i - 1], moves[2 * i] = granted[i], used[granted[i]] end
     call('HSET', quota, unpack(moves, 1, 2 * n))
     if not stamp then
       call('HSET', quota, '%w', mine)
@@ -102,6 +117,6 @@ if wants > 0 then
 end
 local ends = start + length
 return {
-  id, table.concat(lefts, ' ') .. '', word, format('%.0f', ends - now),
+  id, table.concat(lefts, ' '), word, format('%.0f', ends - now),
   format('%.0f', math.min(ends, now + tonumber(ARGV[3]))), tostring(expired),
 }

@@ -65,8 +65,12 @@ func (a *ask) empty() {
 func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 	q, names := a.quota, &a.quota.c.keys[a.shard]
 	a.sent, a.wants, a.refunds = time.Now(), len(a.slots), len(a.backs)
+	hold := &q.none
+	if a.sent.Sub(q.looked[a.shard]) >= lookPause {
+		q.looked[a.shard], hold = a.sent, &q.hold
+	}
 	args := append(a.args[:0], "evalsha", &quotaScript.sha, 2, &names.quota, &names.reserved,
-		&q.units, &q.words, &q.use, &q.hold, &a.wants, &a.refunds)
+		&q.units, &q.words, &q.use, hold, &a.wants, &a.refunds)
 	for _, s := range a.slots {
 		args = append(args, &s.op.User)
 	}

@@ -18,7 +18,10 @@ const (
 	// endPause is how long the end of a reservation waits for an exchange that carries
 	// it, before it gets one of its own.
 	endPause = 50 * time.Millisecond
-	maxEnds  = 32 // of reservations, that one call carries
+	// lookPause is the time between looks for expired reservations of a shard, which
+	// are one entry each.
+	lookPause = 100 * time.Millisecond
+	maxEnds   = 32 // of reservations, that one call carries
 )
 
 // quota reserves a unit of its user's quota for each like before it is sent:
@@ -43,14 +46,16 @@ type quota struct {
 	words int64 // the window, in ms
 	use   int64 // useTime, in ms
 	hold  int64 // holdTime, in ms
+	none  int64 // 0, for an exchange that looks for none of those
 
 	refunds bool // unlikes give units back
 
-	ready []*slot        // that go with the next exchange
-	ended []*reservation // not told to Redis yet
-	back  []string       // users who give back a unit that they have used
-	due   time.Time      // when these get an exchange of their own
-	last  bool           // the one when everything ends
+	looked []time.Time    // by shard: when expired reservations were last looked for
+	ready  []*slot        // that go with the next exchange
+	ended  []*reservation // not told to Redis yet
+	back   []string       // users who give back a unit that they have used
+	due    time.Time      // when these get an exchange of their own
+	last   bool           // the one when everything ends
 
 	asks  []*ask // of this exchange
 	open  []*ask // by shard: the one that is added to, nil: none yet
@@ -61,7 +66,7 @@ func newQuota(c *Counter) *quota {
 	return &quota{
 		c: c, units: c.opt.Quota.Likes, words: c.opt.Quota.Window.Milliseconds(),
 		use: useTime.Milliseconds(), hold: holdTime.Milliseconds(), refunds: c.opt.Quota.RefundUnlikes,
-		open: make([]*ask, c.opt.Shards),
+		open: make([]*ask, c.opt.Shards), looked: make([]time.Time, c.opt.Shards),
 	}
 }
 
