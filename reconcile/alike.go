@@ -28,7 +28,7 @@ func (p *pass) unlike(ctx context.Context, shard int, all []string) (others []st
 	var rows []ledger.Digest
 	var held []counter.Held
 	sets := make([]set, len(items))
-	err = within(ctx, func(ctx context.Context) error {
+	err = p.step(ctx, func(ctx context.Context) error {
 		both, ctx := errgroup.WithContext(ctx)
 		both.Go(func() (err error) {
 			rows, err = p.ledger.Digests(ctx, items, key)

@@ -29,7 +29,7 @@ func BenchmarkPass(b *testing.B) {
 		pairs += int64(20000/(i+1)) + 1
 	}
 	r.drain()
-	rec := r.reconciler(Options{Rate: -1})
+	rec := r.reconciler(Options{})
 	var used costs
 	for b.Loop() {
 		before := r.costs()

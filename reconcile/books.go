@@ -13,12 +13,15 @@ func (p *pass) books(ctx context.Context) error {
 	after := ""
 	for {
 		var items []string
-		err := within(ctx, func(ctx context.Context) (err error) {
+		err := p.step(ctx, func(ctx context.Context) (err error) {
 			if items, err = p.ledger.Items(ctx, after, bookItems); err != nil || len(items) == 0 {
 				return err
 			}
 			return p.bookPage(ctx, items)
 		})
+		if err == nil {
+			err = p.pay(ctx)
+		}
 		if err != nil || len(items) == 0 {
 			return err
 		}
@@ -48,5 +51,6 @@ func (p *pass) bookPage(ctx context.Context, items []string) error {
 		})
 	}
 	p.report.Items += int64(len(items))
-	return p.pace.WaitN(ctx, min(len(items), p.pace.Burst()))
+	p.owed += len(items)
+	return nil
 }

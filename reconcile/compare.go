@@ -28,7 +28,7 @@ type suspect struct {
 // items compares a few items: small ones together, large ones page by page.
 func (c *comparison) items(ctx context.Context, ids []string) error {
 	var seen []counter.Item
-	err := within(ctx, func(ctx context.Context) (err error) {
+	err := c.step(ctx, func(ctx context.Context) (err error) {
 		seen, err = c.pin.Look(ctx, ids)
 		return err
 	})
@@ -55,7 +55,7 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 			return err
 		}
 	}
-	err = within(ctx, func(ctx context.Context) error { return c.small(ctx, small) })
+	err = c.step(ctx, func(ctx context.Context) error { return c.small(ctx, small) })
 	if errors.Is(err, errLarge) {
 		for err = nil; err == nil && len(small) > 0; small = small[1:] {
 			err = c.large(ctx, small[0])

@@ -47,6 +47,12 @@
 // with the ledger's, to which what the log has in between is added. Before the
 // shards the books are checked: the ledger's counts against its own rows.
 //
+// A pass in the background rests after each step 49 times as long as the step took,
+// so that Redis and Postgres work a 50th of the time for it, at any load. When it looks
+// at half a million pairs a second, 10 million are compared within 20 minutes; items that
+// changed recently are looked at first, and again in between. Under a pin it rests no
+// longer than it works.
+//
 // Reconcilers share the work by advisory locks, one per shard: who finds a shard
 // locked leaves it to the other, and a single pass waits for its turn.
 //

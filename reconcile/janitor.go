@@ -28,7 +28,9 @@ type JanitorOptions struct {
 // nothing becomes wrong: it loads again when it is asked for. Any number may run
 // at once.
 //
-// It begins above 85 % of the bound and goes on until it is below 75 %. A random
+// It begins above 85 % of the bound and goes on until it is below 75 %, below the
+// bound a fifth of the time, above it all the time. Where that is not enough, it tries
+// again after nine times as long, at most ten seconds. A random
 // sample tells for how long the items to drop have been idle. Idle times reach back
 // to the reconciler's last full pass at most, which touches every set.
 type Janitor struct {
@@ -112,7 +114,7 @@ func (j *Janitor) round(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	shards := j.log.Shards()
+	shards, start := j.log.Shards(), time.Now()
 	for i, first := 0, rand.N(shards); i < shards; i++ {
 		over, err := j.shard(ctx, (first+i)%shards, idle)
 		if err != nil || !over {
@@ -121,7 +123,7 @@ func (j *Janitor) round(ctx context.Context) error {
 	}
 	j.warn("janitor: redis stays above its mark although every idle item is cold",
 		"used_bytes", j.used.Load(), "bound_bytes", j.limit.Load())
-	return nil
+	return rest(ctx, min(9*time.Since(start), 10*time.Second))
 }
 
 // above reports whether Redis uses more than percent of the bound.
@@ -174,6 +176,7 @@ func (j *Janitor) threshold(ctx context.Context) (time.Duration, error) {
 // Redis is below the low mark; over tells that it is not.
 func (j *Janitor) shard(ctx context.Context, shard int, idle time.Duration) (over bool, err error) {
 	for wrapped := false; ; {
+		start := time.Now()
 		err := within(ctx, func(ctx context.Context) error {
 			items, next, err := j.log.Resident(ctx, shard, uint64(j.next[shard]))
 			if err != nil {
@@ -184,6 +187,9 @@ func (j *Janitor) shard(ctx context.Context, shard int, idle time.Duration) (ove
 		})
 		if err == nil {
 			over, err = j.above(ctx, lowMark)
+		}
+		if err == nil && over && j.used.Load() < j.limit.Load() {
+			err = rest(ctx, 4*time.Since(start))
 		}
 		if err != nil || !over {
 			return over, err

@@ -15,12 +15,13 @@ func (c *comparison) large(ctx context.Context, item counter.Item) error {
 	l := &largeItem{comparison: c, id: item.ID}
 	for _, page := range []func(context.Context) (bool, error){l.setPage, l.ledgerPage} {
 		for more := true; more; {
-			err := within(ctx, func(ctx context.Context) (err error) {
+			before := c.spent
+			err := c.step(ctx, func(ctx context.Context) (err error) {
 				more, err = page(ctx)
 				return err
 			})
 			if err == nil {
-				err = c.pay(ctx)
+				err = c.breathe(ctx, c.spent-before)
 			}
 			if err != nil {
 				return err

@@ -14,12 +14,13 @@ import (
 func (c *comparison) partly(ctx context.Context, item counter.Item) error {
 	p := &partlyItem{comparison: c, id: item.ID}
 	for more := true; more; {
-		err := within(ctx, func(ctx context.Context) (err error) {
+		before := c.spent
+		err := c.step(ctx, func(ctx context.Context) (err error) {
 			more, err = p.page(ctx)
 			return err
 		})
 		if err == nil {
-			err = c.pay(ctx)
+			err = c.breathe(ctx, c.spent-before)
 		}
 		if err != nil {
 			return err

@@ -20,8 +20,7 @@ const (
 	bookItems  = 500
 )
 
-// stepTime bounds one step: a page, a script, a statement, and the waiting for
-// the bounded rate between them.
+// stepTime bounds one step: a page, a script, a statement.
 const stepTime = 30 * time.Second
 
 func within(ctx context.Context, step func(context.Context) error) error {
@@ -34,12 +33,17 @@ func within(ctx context.Context, step func(context.Context) error) error {
 type pass struct {
 	*Reconciler
 	dry     bool
+	hurry   bool          // somebody waits for it
 	wait    time.Duration // for a shard that another reconciler has
 	turn    *ledger.Turn
 	report  Report
-	recent  time.Time // when recent items were looked at last
-	pending []Drift   // found, not yet noted
-	owed    int       // pairs compared, not yet paid for at the bounded rate
+	recent  time.Time     // when the last look at recent items ended; zero: none does
+	took    time.Duration // that look
+	pending []Drift       // found, not yet noted
+
+	// What was done and not yet paid for.
+	owed  int           // pairs compared
+	spent time.Duration // in steps
 }
 
 func (r *Reconciler) begin(ctx context.Context, dry bool) (*pass, error) {
@@ -137,16 +141,20 @@ func (p *pass) note(ctx context.Context) error {
 	return err
 }
 
-// late reports whether the recently changed items should be looked at again.
-func (p *pass) late() bool { return time.Since(p.recent) > p.opt.Every }
+// late reports whether the recently changed items should be looked at again. They
+// take half of the time at most.
+func (p *pass) late() bool {
+	return !p.recent.IsZero() && time.Since(p.recent) > max(p.opt.Every, p.took)
+}
 
 // recents looks at the items that drains have seen lately, in all shards.
 func (p *pass) recents(ctx context.Context) {
-	p.recent = time.Now()
+	start := time.Now()
+	defer func() { p.recent, p.took = time.Now(), time.Since(start) }()
 	for shard := range p.log.Shards() {
 		err := p.locked(ctx, shard, func(ctx context.Context) error {
 			var items []string
-			err := within(ctx, func(ctx context.Context) (err error) {
+			err := p.step(ctx, func(ctx context.Context) (err error) {
 				items, err = p.log.Recent(ctx, shard, recentMost)
 				return err
 			})
@@ -174,7 +182,7 @@ func (p *pass) shard(ctx context.Context, shard int) error {
 	var cursor, next uint64
 	for {
 		var items []string
-		err := within(ctx, func(ctx context.Context) (err error) {
+		err := p.step(ctx, func(ctx context.Context) (err error) {
 			items, next, err = p.log.Resident(ctx, shard, cursor)
 			return err
 		})
@@ -186,6 +194,9 @@ func (p *pass) shard(ctx context.Context, shard int) error {
 		}
 		if cursor = next; cursor == 0 {
 			return nil
+		}
+		if p.late() {
+			p.recents(ctx) // of this shard, too: its lock is the pass' already
 		}
 	}
 }
@@ -205,8 +216,8 @@ func (p *pass) compare(ctx context.Context, shard int, items []string) error {
 	return nil
 }
 
-// chunk compares some items of a shard under one pin. It keeps to the bounded
-// rate and notes what it found when the pin has ended.
+// chunk compares some items of a shard under one pin. When the pin has ended it notes
+// what it found, and rests.
 func (p *pass) chunk(ctx context.Context, shard int, items []string) error {
 	c := &comparison{pass: p, shard: shard}
 	err := c.pinned(ctx, items)
@@ -220,18 +231,6 @@ func (p *pass) looked(items, pairs int) {
 	p.report.Pairs += int64(pairs)
 	p.meter.pairs.Add(float64(pairs))
 	p.owed += pairs
-}
-
-// pay keeps to the bounded rate. It may take long, so it stands outside of every
-// step and holds no pin, but for a page's share.
-func (p *pass) pay(ctx context.Context) error {
-	for ; p.owed > 0; p.owed -= p.pace.Burst() {
-		if err := p.pace.WaitN(ctx, min(p.owed, p.pace.Burst())); err != nil {
-			return err
-		}
-	}
-	p.owed = 0
-	return nil
 }
 
 func (c *comparison) pinned(ctx context.Context, items []string) error {

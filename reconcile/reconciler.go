@@ -21,7 +21,7 @@ import (
 type Options struct {
 	Every  time.Duration // between looks at recently changed items; 10 s
 	Full   time.Duration // between complete passes over a shard; 5 min
-	Rate   int           // pairs compared a second, at most; 100,000; below 0: no bound
+	Rate   int           // pairs compared a second, at most; 0: what takes a round a 50th of the time, and a single pass has no bound
 	Settle time.Duration // how long the ledger may take to catch up with a pin; 10 s
 
 	// Ring asks for a drain of a shard. It must not block.
@@ -36,9 +36,6 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Full == 0 {
 		o.Full = 5 * time.Minute
-	}
-	if o.Rate == 0 {
-		o.Rate = 100_000
 	}
 	if o.Settle == 0 {
 		o.Settle = 10 * time.Second
@@ -55,20 +52,16 @@ type Reconciler struct {
 	log    *counter.Log
 	ledger *ledger.Ledger
 	opt    Options
-	pace   *rate.Limiter
+	pace   *rate.Limiter // of those whose rate is set
 	meter  *meter
 }
 
 // New returns a Reconciler of the logs' shards.
 func New(log *counter.Log, led *ledger.Ledger, opt Options) *Reconciler {
 	opt = opt.withDefaults()
-	most := rate.Limit(opt.Rate)
-	if opt.Rate < 0 {
-		most = rate.Inf
-	}
 	return &Reconciler{
 		log: log, ledger: led, opt: opt,
-		pace: rate.NewLimiter(most, max(opt.Rate/10, 2*pageUsers)), meter: newMeter(opt.Metrics),
+		pace: rate.NewLimiter(rate.Limit(opt.Rate), max(opt.Rate/10, 2*pageUsers)), meter: newMeter(opt.Metrics),
 	}
 }
 
@@ -81,7 +74,7 @@ func (r *Reconciler) Once(ctx context.Context, dry bool) (Report, error) {
 		return Report{}, err
 	}
 	defer p.end(ctx)
-	p.wait = r.opt.Settle
+	p.wait, p.hurry = r.opt.Settle, true
 	p.part(ctx, books, p.books)
 	for shard := range r.log.Shards() {
 		p.part(ctx, shard, func(ctx context.Context) error { return p.shard(ctx, shard) })

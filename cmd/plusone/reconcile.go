@@ -70,11 +70,7 @@ func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer)
 	defer reported()
 	var failed error
 	p.add("pass", func(ctx context.Context) error {
-		o := p.reconcileOptions(c.Reconcile)
-		if o.Rate == 0 {
-			o.Rate = -1 // somebody waits for it
-		}
-		report, err := reconcile.New(p.logs, p.ledger, o).Once(ctx, c.DryRun)
+		report, err := reconcile.New(p.logs, p.ledger, p.reconcileOptions(c.Reconcile)).Once(ctx, c.DryRun)
 		failed = errors.Join(c.show(out, report), err)
 		reported()
 		<-ctx.Done()

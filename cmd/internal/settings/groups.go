@@ -153,7 +153,7 @@ type Worker struct {
 type Reconcile struct {
 	ReconcileEvery  time.Duration `name:"reconcile-every" help:"Time between looks at what changed recently." default:"10s"`
 	ReconcileFull   time.Duration `name:"reconcile-full" help:"Time between complete passes over a shard." default:"5m"`
-	ReconcileRate   *int          `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process (default 100000; with --once no bound)." placeholder:"N"`
+	ReconcileRate   *int          `name:"reconcile-rate" help:"Pairs of item and user compared per second, in this process (default: what takes 2 % of the time; with --once no bound)." placeholder:"N"`
 	ReconcileSettle time.Duration `name:"reconcile-settle" help:"How long Postgres may take to catch up with a shard that is looked at." default:"10s"`
 }
 
