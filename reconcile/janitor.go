@@ -30,7 +30,7 @@ type JanitorOptions struct {
 //
 // It begins above 85 % of the bound and goes on until it is below 75 %, below the
 // bound a fifth of the time, above it all the time. Where that is not enough, it tries
-// again after nine times as long, at most ten seconds. A random
+// again after nine times as long, at most two seconds. A random
 // sample tells for how long the items to drop have been idle. Idle times reach back
 // to the reconciler's last full pass at most, which touches every set.
 type Janitor struct {
@@ -123,7 +123,7 @@ func (j *Janitor) round(ctx context.Context) error {
 	}
 	j.warn("janitor: redis stays above its mark although every idle item is cold",
 		"used_bytes", j.used.Load(), "bound_bytes", j.limit.Load())
-	return rest(ctx, min(9*time.Since(start), 10*time.Second))
+	return rest(ctx, min(9*time.Since(start), 2*time.Second))
 }
 
 // above reports whether Redis uses more than percent of the bound.
