@@ -351,7 +351,7 @@ func TestRunFindsRecentDamageByItselfAndSeveralShareTheWork(t *testing.T) {
 	var runs sync.WaitGroup
 	for range 3 {
 		runs.Go(func() {
-			ok(t, r.reconciler(Options{Every: 20 * time.Millisecond, Full: 50 * time.Millisecond}).Run(ctx))
+			ok(t, r.reconciler(Options{Every: 20 * time.Millisecond, Full: 50 * time.Millisecond, Rate: 10_000_000}).Run(ctx))
 		})
 	}
 	for deadline := time.Now().Add(5 * time.Second); ; {
