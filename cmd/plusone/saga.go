@@ -20,7 +20,7 @@ type sagaCmd struct {
 	List       sagaListCmd       `cmd:"" help:"List sagas, by id."`
 	Show       sagaShowCmd       `cmd:"" help:"Show one with its steps, and what was done to it by hand."`
 	Retry      sagaRetryCmd      `cmd:"" help:"Make the next attempt now, also of one that is stuck."`
-	Compensate sagaCompensateCmd `cmd:"" help:"Take a like back whose participants have not all agreed."`
+	Compensate sagaCompensateCmd `cmd:"" help:"Take a like back whose participants have not all agreed, or have: then they are to give it back."`
 	Complete   sagaCompleteCmd   `cmd:"" help:"Go on as if all participants had answered: that they agree, or have given it back when that has begun."`
 }
 
@@ -29,7 +29,7 @@ type sagaListCmd struct {
 
 	State       string `help:"Only those in this state." enum:",pending,done,compensating,compensated,stuck" default:""`
 	Item        string `help:"Only those of this item." placeholder:"ID"`
-	User        string `help:"Only those of this user; alone it reads the whole table." placeholder:"ID"`
+	User        string `help:"Only those of this user." placeholder:"ID"`
 	Participant string `help:"Only those that wait for this participant, or were rejected by it." placeholder:"NAME"`
 	After       string `help:"Only those behind this saga: the next page." placeholder:"SAGA"`
 	Limit       int    `help:"How many." default:"50"`

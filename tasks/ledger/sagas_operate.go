@@ -42,13 +42,15 @@ type SagaFilter struct {
 	Limit       int
 }
 
-// Sagas lists sagas by id. A search by user alone reads the table.
+// Sagas lists sagas by id.
 func (l *Ledger) Sagas(ctx context.Context, f SagaFilter) ([]SagaRecord, error) {
-	rows, err := l.pool.Query(ctx, `
-		SELECT `+recordColumns+` FROM sagas s
-		 WHERE s.id > $1 AND ($2 = '' OR s.state = $2) AND ($3 = '' OR s.item_id = $3) AND ($4 = '' OR s.user_id = $4)
-		   AND ($5 = '' OR s.waits_for = $5 OR s.rejected_by = $5 OR s.state = 'stuck' AND s.participants[s.step] = $5)
-		 ORDER BY s.id LIMIT $6`, f.After, f.State, f.Item, f.User, f.Participant, f.Limit)
+	var w conditions
+	w.and("s.id > ?", f.After)
+	w.and("s.state = ?", f.State)
+	w.and("s.item_id = ?", f.Item)
+	w.and("s.user_id = ?", f.User)
+	w.and("(s.waits_for = ? OR s.rejected_by = ? OR s.state = 'stuck' AND s.participants[s.step] = ?)", f.Participant)
+	rows, err := l.pool.Query(ctx, `SELECT `+recordColumns+` FROM sagas s`+w.where()+` ORDER BY s.id`+w.limit(f.Limit), w.args...)
 	if err != nil {
 		return nil, failed("list sagas", err)
 	}
@@ -76,12 +78,12 @@ func (l *Ledger) Saga(ctx context.Context, id string) (r SagaRecord, acts []Act,
 // What an operator may do to a saga that has not ended.
 const (
 	ActRetry      = "retry"      // make the next attempt now, also of one that is stuck
-	ActCompensate = "compensate" // take it back, whatever participants would say
+	ActCompensate = "compensate" // take it back, whatever participants would say; also one that is done, if it is its pair's last
 	ActComplete   = "complete"   // go on as if all participants had answered
 )
 
-// ErrActRefused: the saga is in no state for that act.
-var ErrActRefused = errors.New("the saga's state does not allow this")
+// ErrActRefused: what is acted on is in no state for that act.
+var ErrActRefused = errors.New("its state does not allow this")
 
 // actSQL changes states alone: the engine does what follows from them. $1 is the
 // act, $2 who does it, $3 why.
@@ -91,11 +93,11 @@ const actSQL = `
 	   SET state = CASE WHEN $1 = 'compensate' OR s.state = 'stuck' THEN 'compensating' ELSE s.state END,
 	       step = CASE WHEN $1 = 'compensate' AND s.state = 'pending' THEN
 	                        -- the one whose turn it is may have been asked
-	                        least(s.step + 1, cardinality(s.participants))
+	                        least(s.step + 1, cardinality(s.participants)) -- of one that is done all have, or nobody was
 	                   WHEN $1 = 'complete' AND s.state = 'pending' THEN cardinality(s.participants)
 	                   WHEN $1 = 'complete' THEN 0 ELSE s.step END,
-	       attempts = 0, since = now(), next_at = now(), alerted = false,
-	       rejected_by = CASE WHEN $1 = 'compensate' AND s.state = 'pending' THEN 'operator' ELSE s.rejected_by END,
+	       attempts = 0, since = now(), next_at = now(), alerted = false, ended_at = NULL,
+	       rejected_by = CASE WHEN $1 = 'compensate' AND s.state IN ('pending', 'done') THEN 'operator' ELSE s.rejected_by END,
 	       reason = CASE WHEN $1 = 'retry' THEN s.reason ELSE coalesce(s.reason || '; ', '') || $3 END
 	  FROM target t WHERE s.id = t.id
 ), noted AS (
@@ -106,20 +108,32 @@ SELECT (SELECT count(*) FROM noted)`
 
 // ActOnSaga does what an operator wants with a saga, and keeps who wanted it and
 // why. Completing one whose compensation has begun means that its participants
-// have given it back. Errors: like.ErrNotFound, ErrActRefused.
+// have given it back. Compensating one that is done wants that no later saga of the
+// pair is there: what participants hold is that one's business. So the pair is locked
+// against the drain that would begin one. Errors: like.ErrNotFound, ErrActRefused.
 func (l *Ledger) ActOnSaga(ctx context.Context, id, act string, by By) error {
 	var done, there int
 	who, why := by.args()
-	err := l.pool.QueryRow(ctx, `
-		WITH target AS (
-			SELECT id, state FROM sagas
-			 WHERE id = $4 AND (state IN ('pending', 'stuck') OR state = 'compensating' AND $1 <> 'compensate')
-			   FOR UPDATE
-		)`+actSQL+`, (SELECT count(*) FROM sagas WHERE id = $4)`,
-		act, who, why, id).Scan(&done, &there)
+	err := l.inTx(ctx, act+" a saga", func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `
+			SELECT FROM likes l JOIN sagas s ON s.item_id = l.item_id AND s.user_id = l.user_id
+			 WHERE s.id = $1 FOR UPDATE OF l`, id)
+		if err != nil {
+			return err
+		}
+		return tx.QueryRow(ctx, `
+			WITH target AS (
+				SELECT s.id, s.state FROM sagas s
+				 WHERE s.id = $4 AND (s.state IN ('pending', 'stuck') OR s.state = 'compensating' AND $1 <> 'compensate'
+				    OR s.state = 'done' AND $1 = 'compensate' AND NOT EXISTS (
+				       SELECT FROM sagas n WHERE n.item_id = s.item_id AND n.user_id = s.user_id AND n.version > s.version))
+				   FOR UPDATE
+			)`+actSQL+`, (SELECT count(*) FROM sagas WHERE id = $4)`,
+			act, who, why, id).Scan(&done, &there)
+	})
 	switch {
 	case err != nil:
-		return failed(act+" a saga", err)
+		return err
 	case there == 0:
 		return failed(act+" a saga", like.ErrNotFound)
 	case done == 0:

@@ -34,8 +34,11 @@ type SagaReturn struct {
 // error that is kept. finish gets those that would be compensated now, and answers
 // with the same, no error meaning that they may. Nothing is written here but states, so a crash
 // anywhere, or an answer of Redis that was lost, only costs another look.
+//
+// Receivers that were told of a change, which was compensated by hand after all had
+// agreed, are told the opposite in a notification of window.
 func (l *Ledger) ReturnSagas(
-	ctx context.Context, sagas []ClaimedSaga, shards []int,
+	ctx context.Context, sagas []ClaimedSaga, shards []int, window time.Duration,
 	undo func(context.Context, []SagaReturn) (pauses []time.Duration, why []string),
 	finish func(context.Context, []ClaimedSaga) (pauses []time.Duration, why []string),
 ) (ended Recorded, err error) {
@@ -72,7 +75,7 @@ func (l *Ledger) ReturnSagas(
 				came = append(came, r)
 			}
 		}
-		ended, err = l.endSagas(ctx, tx, came)
+		ended, err = l.endSagas(ctx, tx, came, window)
 		return err
 	})
 	return ended, err
@@ -85,6 +88,10 @@ func lockPairs(ctx context.Context, tx pgx.Tx, sagas []ClaimedSaga) error {
 	for i, s := range sagas {
 		items[i], users[i] = s.Item, s.User
 	}
+	return lockRows(ctx, tx, items, users)
+}
+
+func lockRows(ctx context.Context, tx pgx.Tx, items, users []string) error {
 	var q pgx.Batch
 	q.Queue(`SET LOCAL idle_in_transaction_session_timeout = '10s'`)
 	q.Queue(`
@@ -127,7 +134,7 @@ func standing(ctx context.Context, tx pgx.Tx, sagas []ClaimedSaga, shards []int)
 
 // endSagas records the outcome of the last step, and begins the sagas of what
 // somebody wants again.
-func (l *Ledger) endSagas(ctx context.Context, tx pgx.Tx, results []StepResult) (Recorded, error) {
+func (l *Ledger) endSagas(ctx context.Context, tx pgx.Tx, results []StepResult, window time.Duration) (Recorded, error) {
 	return record(ctx, tx, "end sagas", recordTurn+`, moved AS (
 		UPDATE sagas s
 		   SET state = CASE WHEN r.result = 'done' THEN 'compensated' ELSE s.state END,
@@ -136,7 +143,13 @@ func (l *Ledger) endSagas(ctx context.Context, tx pgx.Tx, results []StepResult) 
 		       last_error = CASE WHEN r.reason = '' THEN s.last_error ELSE r.reason END
 		  FROM said r
 		 WHERE s.id = r.id AND s.state = 'compensating' AND s.step = 0 AND s.attempts = r.attempts
-		RETURNING s.state, s.ended_at, s.item_id, s.user_id, s.version, s.liked, s.participants
+		RETURNING s.state, s.ended_at, s.item_id, s.user_id, s.version, s.liked, s.participants, s.notification
+	), untold AS (
+		INSERT INTO notifications (item_id, delta, closes_at)
+		SELECT item_id, sum(CASE WHEN liked THEN -1 ELSE 1 END), now() + $7::interval
+		  FROM moved WHERE ended_at IS NOT NULL AND notification IS NOT NULL AND $7::interval > interval '0'
+		 GROUP BY item_id ORDER BY item_id COLLATE "C"
+		ON CONFLICT (item_id) WHERE seq IS NULL DO UPDATE SET delta = notifications.delta + EXCLUDED.delta
 	), anew AS (
 		INSERT INTO sagas (id, shard, version, item_id, user_id, liked, participants)
 		SELECT `+sagaID("c.bucket % y.shards", "l.version", "l.item_id", "l.user_id")+`,
@@ -148,5 +161,5 @@ func (l *Ledger) endSagas(ctx context.Context, tx pgx.Tx, results []StepResult) 
 		 WHERE m.ended_at IS NOT NULL
 		   AND NOT EXISTS (SELECT FROM sagas n WHERE n.item_id = m.item_id AND n.user_id = m.user_id AND n.version > m.version)
 		ON CONFLICT DO NOTHING
-	)`+recordEnd, results)
+	)`+recordEnd, results, window)
 }

@@ -10,7 +10,7 @@
 //	           │  └── the participants have it already, nobody is asked┘
 //	           │ rejected, or no answer for too long
 //	           ▼
-//	       compensating ◀── by hand ── stuck
+//	       compensating ◀── by hand ── stuck; and done, if it is its pair's last
 //	           │  │ step: those who agreed, and one whose ▲
 //	           │  │ answer is not known, in reverse order │ failed too often
 //	           │  └───────────────────────────────────────┘
@@ -34,7 +34,8 @@
 //     keeps who has taken it back (retract.lua) and whose unit is back (giveback.lua),
 //     and a saga has ended when both are done. One that its user has unliked before
 //     is an unlike like any other.
-//   - Receivers of notifications are told of what all agreed to, and of nothing else.
+//   - Receivers of notifications are told of what all agreed to, and of nothing else;
+//     of what was compensated by hand after that they are told the opposite.
 //   - A saga is claimed before each step, for longer than the step can take. Every
 //     record is one statement that holds only if state, step and attempt are those
 //     of the claim. So a crash at any point costs the time of the claim, and an

@@ -40,7 +40,7 @@ type Records interface {
 	ClaimSagas(ctx context.Context, participant string, limit int, lease time.Duration) ([]ledger.ClaimedSaga, error)
 	RecordTries(ctx context.Context, results []ledger.StepResult, patience, window time.Duration) (ledger.Recorded, error)
 	RecordCompensations(ctx context.Context, results []ledger.StepResult, most int) (ledger.Recorded, error)
-	ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int,
+	ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int, window time.Duration,
 		undo func(context.Context, []ledger.SagaReturn) ([]time.Duration, []string),
 		finish func(context.Context, []ledger.ClaimedSaga) ([]time.Duration, []string)) (ledger.Recorded, error)
 	SagaStranger(ctx context.Context, known []string) (string, error)

@@ -189,3 +189,48 @@ func TestASagaIsShownWithItsSteps(t *testing.T) {
 	}
 	w.asked[0].set(mood{})
 }
+
+// compensate takes back by hand what all have agreed to.
+func (w *works) compensate(t *testing.T, user string) error {
+	t.Helper()
+	found, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{User: user, State: ledger.SagaDone, Limit: 10})
+	check(t, err)
+	return w.ledger.ActOnSaga(t.Context(), found[0].ID, ledger.ActCompensate, ledger.By{Who: "op", Reason: "fraud"})
+}
+
+func TestALikeThatIsDoneCanBeCompensatedByHand(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t, "a", "b")
+	for _, user := range []string{"ann", "bob", "cy"} {
+		w.want(t, "page", user, like.Liked)
+	}
+	w.settle(t, w.engine)
+	check(t, w.compensate(t, "ann"))
+	w.settle(t, w.engine)
+	if got := w.states(t, "page", "ann"); got != "+compensated -done" {
+		t.Error(got)
+	}
+	if n := w.number(t, `SELECT sum(delta) FROM notifications`); n != 2 {
+		t.Errorf("receivers are told of %d", n)
+	}
+	// What is newer stands, and is asked for anew.
+	check(t, w.compensate(t, "bob"))
+	w.want(t, "page", "bob", like.NotLiked)
+	w.want(t, "page", "bob", like.Liked)
+	w.settle(t, w.engine)
+	if got := w.states(t, "page", "bob"); got != "+compensated +done" {
+		t.Error(got)
+	}
+	// An earlier change is a later one's business.
+	w.want(t, "page", "cy", like.NotLiked)
+	w.settle(t, w.engine)
+	if err := w.compensate(t, "cy"); !errors.Is(err, ledger.ErrActRefused) {
+		t.Errorf("a like that was taken back: %v", err)
+	}
+	if got := w.agree(t, "page")["page"]; len(got) != 1 {
+		t.Errorf("likers: %v", got)
+	}
+	if n := w.number(t, `SELECT sum(delta) FROM notifications`); n != 1 {
+		t.Errorf("receivers are told of %d", n)
+	}
+}

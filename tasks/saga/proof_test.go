@@ -64,16 +64,16 @@ func (f *faulty) RecordCompensations(ctx context.Context, r []ledger.StepResult,
 
 // ReturnSagas dies with its transaction open: before Redis has changed, or after, also
 // where nothing is left to change but a quota.
-func (f *faulty) ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int,
+func (f *faulty) ReturnSagas(ctx context.Context, sagas []ledger.ClaimedSaga, shards []int, window time.Duration,
 	undo func(context.Context, []ledger.SagaReturn) ([]time.Duration, []string),
 	finish func(context.Context, []ledger.ClaimedSaga) ([]time.Duration, []string),
 ) (ledger.Recorded, error) {
 	if f.at != "return" {
-		return f.Ledger.ReturnSagas(ctx, sagas, shards, undo, finish)
+		return f.Ledger.ReturnSagas(ctx, sagas, shards, window, undo, finish)
 	}
 	ctx, die := context.WithCancel(ctx)
 	defer die()
-	return f.Ledger.ReturnSagas(ctx, sagas, shards, func(ctx context.Context, r []ledger.SagaReturn) ([]time.Duration, []string) {
+	return f.Ledger.ReturnSagas(ctx, sagas, shards, window, func(ctx context.Context, r []ledger.SagaReturn) ([]time.Duration, []string) {
 		defer die()
 		if !f.applied {
 			return make([]time.Duration, len(r)), make([]string, len(r))

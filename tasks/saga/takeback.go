@@ -46,7 +46,7 @@ func (e *Engine) lookBack(ctx context.Context, sagas []ledger.ClaimedSaga) (lack
 	r := retraction{Engine: e, writable: writable, unknown: map[string][]string{}}
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, r.undo, r.finish)
+	recorded, err := e.records.ReturnSagas(ctx, sagas, shards, e.cfg.Window, r.undo, r.finish)
 	e.moved(recorded)
 	e.ring(r.shards...)
 	r.load(ctx)
