@@ -56,6 +56,7 @@ type Erasure struct {
 	DeadLetters int64 `json:"dead_letters"`
 	Repairs     int64 `json:"repairs"`
 	Sagas       int64 `json:"sagas"`
+	Revoked     int64 `json:"revoked"` // rows of revocations
 }
 
 const (
@@ -121,6 +122,7 @@ func (e *Eraser) round(ctx context.Context, user string, found Traces, done *Era
 	done.DeadLetters += gone.DeadLetters
 	done.Repairs += gone.Repairs
 	done.Sagas += gone.Sagas
+	done.Revoked += gone.Revoked
 	if err != nil {
 		return err
 	}

@@ -120,6 +120,9 @@ func (w *works) scatter() (items []string) {
 	// A load that was cut off, a dead letter, a repair, and what is not drained.
 	check(w.t, w.rdb.SAdd(ctx, fmt.Sprintf("p1:{%d}:loaded:gone", counter.ShardOf("gone", shards)), marked).Err())
 	w.exec(`INSERT INTO dead_letters (shard, version, item_id, user_id, liked, undone, error) VALUES (1, 2, 'x', $1, true, true, 'no')`, marked)
+	id, err := w.ledger.Revoke(ctx, []string{marked, "other"}, nil, ledger.By{Reason: "r"})
+	check(w.t, err)
+	w.exec(`INSERT INTO revoked_likes (revocation_id, user_id, item_id, version) VALUES ($1, $2, 'x', 1)`, id, marked)
 	check(w.t, w.ledger.Note(ctx, []ledger.Repair{{Run: "r", Item: "x", User: marked, Side: "counter", Before: "a", After: "b", Cause: "c"}}))
 	w.want("late", like.Liked, "somebody", marked)
 	return append(items, "late")

@@ -23,6 +23,7 @@ func shardOf(hash uint64, shards int) int { return int(hash%Buckets) & (shards -
 type keys struct {
 	meta, counts, log, pin, recent string
 	partly                         string // a set that names the partly resident items
+	marks                          string // a hash of changes that somebody wants to find again, see Mark
 	likers, lease, loaded          string // prefixes of the keys per item
 	rate                           string // prefix of the shared rate limits
 	quota, reserved                string // what the shard's users have used, and what they reserve
@@ -33,7 +34,7 @@ func keysOf(shard int) keys {
 	p := "p1:{" + strconv.Itoa(shard) + "}:"
 	return keys{
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
-		partly: p + "partly",
+		partly: p + "partly", marks: p + "marks",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 		rate:  p + "rate:",
 		quota: p + "quota", reserved: p + "reserved",

@@ -16,11 +16,12 @@ type UserRows struct {
 	Repairs     int64
 	Sagas       int64
 	OpenSagas   int64 // of them, those that have not ended
+	Revoked     int64 // rows of revocations
 }
 
 // Len is the number of rows.
 func (u UserRows) Len() int64 {
-	return int64(len(u.Liked)+len(u.Removed)) + u.DeadLetters + u.Repairs + u.Sagas
+	return int64(len(u.Liked)+len(u.Removed)) + u.DeadLetters + u.Repairs + u.Sagas + u.Revoked
 }
 
 // UserRows looks for a user in every table that names users. Only likes has an index
@@ -45,18 +46,19 @@ func (l *Ledger) UserRows(ctx context.Context, user string) (u UserRows, err err
 			       (SELECT count(*) FROM dead_letters WHERE user_id = $1),
 			       (SELECT count(*) FROM repairs WHERE user_id = $1),
 			       (SELECT count(*) FROM sagas WHERE user_id = $1),
-			       (SELECT count(*) FROM sagas WHERE user_id = $1 AND ended_at IS NULL)
+			       (SELECT count(*) FROM sagas WHERE user_id = $1 AND ended_at IS NULL),
+			       (SELECT count(*) FROM revoked_users WHERE user_id = $1) + (SELECT count(*) FROM revoked_likes WHERE user_id = $1)
 			  FROM likes WHERE user_id = $1`, user).Scan(
-			&u.Liked, &u.Removed, &u.DeadLetters, &u.Repairs, &u.Sagas, &u.OpenSagas)
+			&u.Liked, &u.Removed, &u.DeadLetters, &u.Repairs, &u.Sagas, &u.OpenSagas, &u.Revoked)
 	})
 	return u, err
 }
 
 // Erased is how many rows EraseUser has deleted.
-type Erased struct{ Tombstones, DeadLetters, Repairs, Sagas int64 }
+type Erased struct{ Tombstones, DeadLetters, Repairs, Sagas, Revoked int64 }
 
 // EraseUser deletes the tombstones of a user on items, whose shards go with them,
-// and what dead letters, repairs and sagas that have ended say of him. A tombstone above its shard's
+// and what dead letters, repairs, revocations and sagas that have ended say of him. A tombstone above its shard's
 // watermark stays: an older change of the pair may be on its way. So does a row
 // that says liked, which counts.
 func (l *Ledger) EraseUser(ctx context.Context, user string, items []string, shards []int) (e Erased, err error) {
@@ -85,8 +87,17 @@ func (l *Ledger) EraseUser(ctx context.Context, user string, items []string, sha
 		gone, err = tx.Exec(ctx, `
 			DELETE FROM sagas s WHERE s.user_id = $1 AND NOT EXISTS (
 				SELECT FROM sagas o WHERE o.item_id = s.item_id AND o.user_id = $1 AND o.ended_at IS NULL)`, user)
+		if err != nil {
+			return err
+		}
 		e.Sagas = gone.RowsAffected()
-		return err
+		for _, table := range []string{"revoked_users", "revoked_likes"} {
+			if gone, err = tx.Exec(ctx, `DELETE FROM `+table+` WHERE user_id = $1`, user); err != nil {
+				return err
+			}
+			e.Revoked += gone.RowsAffected()
+		}
+		return nil
 	})
 	return e, err
 }

@@ -55,17 +55,20 @@ func (l *Ledger) Shards(ctx context.Context) (shards int, err error) {
 
 // Troubles counts what an operator should know of, each up to 10,000.
 type Troubles struct {
-	DeadLetters           int       // kept, of all times
+	DeadLetters           int       // that wait for a person, or for another try
 	Repairs, Unrepaired   int       // findings of the last day
 	Unclosed, Undelivered int       // windows and deliveries that are due for more than the grace
 	Exhausted             int       // deliveries of the notifications that are kept
+	Stuck                 int       // sagas
+	Frozen                int       // items
+	Revoking              int       // revocations that have not ended
 	Checked               time.Time // when a shard was last reconciled wholly; 1970: never
 }
 
 // Troubles looks for them. Errors: like.ErrUnavailable.
 func (l *Ledger) Troubles(ctx context.Context, grace time.Duration) (Troubles, error) {
 	rows, err := l.pool.Query(ctx, `
-		SELECT (SELECT count(*)::int FROM (SELECT FROM dead_letters LIMIT 10000) AS d),
+		SELECT (SELECT count(*)::int FROM (SELECT FROM dead_letters WHERE state IN ('open', 'retrying') LIMIT 10000) AS d),
 		       r.repaired, r.unrepaired,
 		       (SELECT count(*)::int FROM (SELECT FROM item_counts
 		         WHERE closes_at < now() - $1::interval LIMIT 10000) AS n),
@@ -73,6 +76,9 @@ func (l *Ledger) Troubles(ctx context.Context, grace time.Duration) (Troubles, e
 		         WHERE state = 'pending' AND next_at < now() - $1::interval LIMIT 10000) AS p),
 		       (SELECT count(*)::int FROM (SELECT FROM deliveries
 		         WHERE state = 'exhausted' LIMIT 10000) AS e),
+		       (SELECT count(*)::int FROM (SELECT FROM sagas WHERE state = 'stuck' LIMIT 10000) AS s),
+		       (SELECT count(*)::int FROM (SELECT FROM frozen_items WHERE frozen LIMIT 10000) AS f),
+		       (SELECT count(*)::int FROM revocations WHERE ended_at IS NULL),
 		       coalesce((SELECT max(checked_at) FROM checks), 'epoch')
 		  FROM (SELECT count(*) FILTER (WHERE repaired)::int AS repaired,
 		               count(*) FILTER (WHERE NOT repaired)::int AS unrepaired
