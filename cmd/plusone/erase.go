@@ -11,7 +11,6 @@ import (
 
 	"plusone/cmd/internal/order"
 	"plusone/cmd/internal/settings"
-	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
 	"plusone/tasks"
 )
@@ -44,6 +43,7 @@ type foundUser struct {
 	DeadLetters int64 `json:"dead_letters"`
 	Repairs     int64 `json:"repairs"`
 	Sagas       int64 `json:"sagas"`
+	Revoked     int64 `json:"revoked"` // rows of revocations
 	Sets        int   `json:"sets"`
 	Entries     int   `json:"log_entries"`
 }
@@ -58,14 +58,10 @@ func (c eraseCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) erro
 		return err
 	}
 	defer p.close()
-	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
-		Fence: p.fence, Shards: p.layout.Shards, ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
-		Changed: func(shard int) { p.bell.Ring(shard) },
-	})
+	likes, err := p.addLoader()
 	if err != nil {
 		return err
 	}
-	p.add("counter", func(ctx context.Context) error { return untilAsked(ctx, likes.Close) })
 	eraser := &tasks.Eraser{Likes: likes, Log: p.logs, Ledger: p.ledger, Ring: p.bell.Ring, Wait: c.Wait}
 	ctx, ended := context.WithCancel(ctx)
 	defer ended()
@@ -88,7 +84,7 @@ func (c eraseCmd) erase(ctx context.Context, eraser *tasks.Eraser, out io.Writer
 		}
 		report.Found = &foundUser{
 			Likes: len(t.Ledger.Liked), Tombstones: len(t.Ledger.Removed), DeadLetters: t.Ledger.DeadLetters,
-			Repairs: t.Ledger.Repairs, Sagas: t.Ledger.Sagas, Sets: t.Redis.Len(), Entries: t.Entries,
+			Repairs: t.Ledger.Repairs, Sagas: t.Ledger.Sagas, Revoked: t.Ledger.Revoked, Sets: t.Redis.Len(), Entries: t.Entries,
 		}
 	} else {
 		report.Erasure, err = eraser.Erase(ctx, c.User)
@@ -109,12 +105,12 @@ func (c eraseCmd) show(out io.Writer, r erasure) (err error) {
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
 	case f != nil:
-		_, err = fmt.Fprintf(out, "Postgres has %d likes, %d tombstones, %d dead letters, %d repairs and %d sagas of the user; "+
+		_, err = fmt.Fprintf(out, "Postgres has %d likes, %d tombstones, %d dead letters, %d repairs, %d sagas and %d rows of revocations of the user; "+
 			"Redis has him in %d sets and %d log entries. Nothing was changed.\n",
-			f.Likes, f.Tombstones, f.DeadLetters, f.Repairs, f.Sagas, f.Sets, f.Entries)
+			f.Likes, f.Tombstones, f.DeadLetters, f.Repairs, f.Sagas, f.Revoked, f.Sets, f.Entries)
 	default:
-		_, err = fmt.Fprintf(out, "%d likes taken back; %d tombstones, %d dead letters, %d repairs, %d sagas and %d marks in sets deleted; looked %d times.\n%s\n",
-			e.Unliked, e.Tombstones, e.DeadLetters, e.Repairs, e.Sagas, e.Sets, e.Looks, outOfReach)
+		_, err = fmt.Fprintf(out, "%d likes taken back; %d tombstones, %d dead letters, %d repairs, %d sagas, %d rows of revocations and %d marks in sets deleted; looked %d times.\n%s\n",
+			e.Unliked, e.Tombstones, e.DeadLetters, e.Repairs, e.Sagas, e.Revoked, e.Sets, e.Looks, outOfReach)
 	}
 	return err
 }

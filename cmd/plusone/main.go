@@ -32,6 +32,9 @@ type cli struct {
 	Erase     eraseCmd     `cmd:"" help:"Remove a person from both stores, while everything runs."`
 	Saga      sagaCmd      `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
 	Item      itemCmd      `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
+	Revoke    revokeCmd    `cmd:"" help:"Take back all likes of users, which can be undone."`
+	Letter    letterCmd    `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
+	Repairs   repairsCmd   `cmd:"" help:"Look at what the reconciler has found."`
 	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
 	Doctor    doctorCmd    `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
 	Version   versionCmd   `cmd:"" help:"Print the version."`

@@ -150,7 +150,7 @@ func (p *process) add(name string, run func(context.Context) error) {
 func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
 	server, err := listener.New(listener.Options{
 		Listener: inside, Token: listener.Token(o.InternalToken), Registry: p.registry,
-		Queues: p.redis.Queues(), Checks: append(p.storeChecks(), p.checks...), Sagas: p.ledger, Items: p.items(), Log: p.log,
+		Queues: p.redis.Queues(), Checks: append(p.storeChecks(), p.checks...), Sagas: p.ledger, Items: p.items(), Letters: p.ledger, Revocations: p.ledger, Log: p.log,
 	})
 	if err != nil {
 		return err

@@ -10,9 +10,9 @@ import (
 	"plusone/tasks/saga"
 )
 
-// addSagas adds what asks participants, when there are any. It has a counter of
-// its own: what it takes back may have to be loaded first.
-func (p *process) addSagas(s settings.Sagas, alertPrivate bool) error {
+// addSagas adds what asks participants, when there are any. What it takes back may
+// have to be loaded by likes first.
+func (p *process) addSagas(s settings.Sagas, alertPrivate bool, likes *counter.Counter) error {
 	if err := s.Contradiction(p.tuning.Participants); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
@@ -35,18 +35,10 @@ func (p *process) addSagas(s settings.Sagas, alertPrivate bool) error {
 		}
 		cfg.Alert = hook
 	}
-	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
-		Fence: p.fence, Shards: p.layout.Shards, ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
-		Changed: func(shard int) { p.bell.Ring(shard) },
-	})
-	if err != nil {
-		return err
-	}
 	engine, err := saga.New(p.ledger, p.logs, likes, p.bell.Ring, p.registry, cfg)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	p.add("saga counter", func(ctx context.Context) error { return untilAsked(ctx, likes.Close) })
 	p.add("sagas", func(ctx context.Context) error {
 		defer engine.Close()
 		if cfg.Alert != nil {

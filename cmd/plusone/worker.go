@@ -9,7 +9,9 @@ import (
 	"github.com/hibiken/asynq"
 
 	"plusone/cmd/internal/settings"
+	"plusone/hotpath/counter"
 	"plusone/tasks"
+	"plusone/tasks/operator"
 )
 
 // workerSettings is what the worker reads beside the stores.
@@ -30,11 +32,14 @@ func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
 	return serve(ctx, log, "worker", c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
 }
 
-// addWorker adds the notifier, the sweeper, the worker, and what moves the rest
+// addWorker adds the notifier, what carries out operators' wishes, the sweeper, the worker, and what moves the rest
 // of the logs at the end.
 func (p *process) addWorker(s workerSettings) error {
 	if s.WorkerConcurrency < 2 {
 		return fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
+	}
+	if s.RevokeRate < 1 {
+		return fmt.Errorf("%w: --revoke-rate must be at least 1", errUsage)
 	}
 	if err := s.Notify.Contradiction(); err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
@@ -45,9 +50,14 @@ func (p *process) addWorker(s workerSettings) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", errUsage, err)
 	}
-	if err := p.addSagas(s.Sagas, s.WebhookAllowPrivate); err != nil {
+	likes, err := p.addLoader()
+	if err != nil {
 		return err
 	}
+	if err := p.addSagas(s.Sagas, s.WebhookAllowPrivate, likes); err != nil {
+		return err
+	}
+	p.add("operator", operator.New(p.ledger, p.logs, likes, p.bell.Ring, operator.Config{Rate: s.RevokeRate, Keep: s.RevokeKeep}).Run)
 	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.FoldWindow(), p.registry)
 	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
 		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
@@ -65,6 +75,19 @@ func (p *process) addWorker(s workerSettings) error {
 		})
 	})
 	return nil
+}
+
+// addLoader adds a counter that loads items which are to be changed by others than
+// users.
+func (p *process) addLoader() (*counter.Counter, error) {
+	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
+		Fence: p.fence, Shards: p.layout.Shards, ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,
+		Changed: func(shard int) { p.bell.Ring(shard) },
+	})
+	if err == nil {
+		p.add("loader", func(ctx context.Context) error { return untilAsked(ctx, likes.Close) })
+	}
+	return likes, err
 }
 
 // drainAll moves what is left in the logs. What it cannot move stays there for

@@ -26,7 +26,7 @@ func (e *exam) troubles(ctx context.Context) error {
 		t, err = e.ledger.Troubles(ctx, grace)
 		return err
 	}) {
-		e.report.add(deadLetters(t), repairs(t), e.reconciled(t), notifications(t))
+		e.report.add(deadLetters(t), repairs(t), e.reconciled(t), notifications(t), stuckSagas(t), frozenItems(t), revocations(t))
 	}
 	e.mode(ctx)
 	return nil
@@ -55,14 +55,14 @@ func (e *exam) mode(ctx context.Context) {
 
 func deadLetters(t ledger.Troubles) Finding {
 	if t.DeadLetters > 0 {
-		return warning("ledger.dead_letters", "SELECT * FROM dead_letters ORDER BY id DESC; delete rows that were dealt with",
+		return warning("ledger.dead_letters", "plusone dead-letter list; then plusone dead-letter retry ID when what refused it is gone, or drop ID",
 			"%d changes were refused by Postgres: those likes were taken back, or replaced", t.DeadLetters)
 	}
 	return ok("ledger.dead_letters", "no change was refused")
 }
 
 func repairs(t ledger.Troubles) Finding {
-	const fix = "SELECT * FROM repairs ORDER BY id DESC: cause, side, before and after tell what went wrong"
+	const fix = "plusone repairs list --since 24h: cause, side, before and after tell what went wrong"
 	if t.Repairs+t.Unrepaired > 0 {
 		return warning("ledger.repairs", fix, "in the last day %d differences were repaired and %d found but not repaired", t.Repairs, t.Unrepaired)
 	}
@@ -93,6 +93,24 @@ func notifications(t ledger.Troubles) Finding {
 			"%d deliveries were given up", t.Exhausted)
 	}
 	return ok(check, "none is overdue or given up")
+}
+
+func stuckSagas(t ledger.Troubles) Finding {
+	const check = "sagas.stuck"
+	if t.Stuck > 0 {
+		return warning(check, "plusone saga list --state stuck; mend the participant, then plusone saga retry --all --reason …",
+			"%d likes could not be taken back by a participant and wait for a person", t.Stuck)
+	}
+	return ok(check, "none is stuck")
+}
+
+// frozenItems is no trouble, but who wonders about 409s should see it.
+func frozenItems(t ledger.Troubles) Finding {
+	return ok("items.frozen", "%d items take no new likes (plusone item list)", t.Frozen)
+}
+
+func revocations(t ledger.Troubles) Finding {
+	return ok("revocations", "%d are under way (plusone revoke list)", t.Revoking)
 }
 
 // worker looks for processes that say they take drains.

@@ -35,7 +35,11 @@ type Options struct {
 	Checks   []Check
 	Sagas    Sagas
 	Items    Items
-	Log      *slog.Logger
+	Letters  Letters
+
+	Revocations Revocations
+
+	Log *slog.Logger
 }
 
 // Server is an internal listener.
@@ -99,6 +103,8 @@ func routes(o Options, dashboard http.Handler) http.Handler {
 	mux.Handle("/tasks/", dashboard)
 	addSagas(mux, o.Sagas)
 	addItems(mux, o.Items)
+	addLetters(mux, o.Letters)
+	addRevocations(mux, o.Revocations)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

@@ -147,6 +147,9 @@ type Sagas struct {
 // Worker says how much is done at once.
 type Worker struct {
 	WorkerConcurrency int `name:"worker-concurrency" help:"Tasks that this process runs at once." default:"16"`
+
+	RevokeRate int           `name:"revoke-rate" help:"Likes a second that this process takes back, or returns, for plusone revoke." default:"2000"`
+	RevokeKeep time.Duration `name:"revoke-keep" help:"How long a revocation can be undone and looked at." default:"720h"`
 }
 
 // Reconcile says how hard to compare the stores.

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"plusone/cmd/internal/settings"
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+)
+
+type revokeCmd struct {
+	Likes revokeLikesCmd `cmd:"" default:"withargs" help:"Take likes back; workers do it, and this command shows how far they are."`
+	Undo  revokeUndoCmd  `cmd:"" help:"Return the likes that a revocation has taken and that nothing newer has happened to."`
+	List  revokeListCmd  `cmd:"" help:"List revocations, the newest first."`
+	Show  revokeShowCmd  `cmd:"" help:"Show one, and what was done to it by hand."`
+}
+
+type revokeLikesCmd struct {
+	settings.Postgres
+
+	User      []string `help:"A user's id; more than one may be given." placeholder:"ID"`
+	UsersFile string   `help:"File with a user id per line; - is the standard input." placeholder:"FILE"`
+	Item      []string `help:"Only likes of this item; more than one may be given." placeholder:"ID"`
+	DryRun    bool     `help:"Only tell what there is."`
+	Reason    string   `help:"Why; it is kept. Only --dry-run needs none."`
+	By        string   `help:"Who; the user of this system, if it is not given." placeholder:"NAME"`
+	JSON      bool     `name:"json" help:"As JSON, a line each second while it goes on."`
+}
+
+// Run takes likes back, or tells what there is.
+func (c revokeLikesCmd) Run(ctx context.Context, out io.Writer) error {
+	users, err := c.users()
+	if err != nil {
+		return err
+	}
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		if c.DryRun {
+			look, err := l.LookAtRevocation(ctx, users, c.Item)
+			if err != nil {
+				return err
+			}
+			return c.show(out, look)
+		}
+		by, err := act{Reason: c.Reason, By: c.By}.by()
+		if err != nil {
+			return err
+		}
+		id, err := l.Revoke(ctx, users, c.Item, by)
+		if err != nil {
+			return err
+		}
+		return follow(ctx, l, id, out, c.JSON)
+	})
+}
+
+// users are those of the flags and of the file.
+func (c revokeLikesCmd) users() (users []string, err error) {
+	users = c.User
+	if c.UsersFile != "" {
+		f := os.Stdin
+		if c.UsersFile != "-" {
+			if f, err = os.Open(c.UsersFile); err != nil {
+				return nil, fmt.Errorf("%w: --users-file: %w", errUsage, err)
+			}
+			defer func() { _ = f.Close() }()
+		}
+		lines := bufio.NewScanner(f)
+		for lines.Scan() {
+			if user := strings.TrimSpace(lines.Text()); user != "" {
+				users = append(users, user)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fmt.Errorf("%w: --users-file: %w", errUsage, err)
+		}
+	}
+	if len(users) == 0 {
+		return nil, fmt.Errorf("%w: name users by --user or --users-file", errUsage)
+	}
+	for _, u := range users {
+		if err := like.CheckUser(u); err != nil {
+			return nil, fmt.Errorf("%w: %q: %w", errUsage, u, err)
+		}
+	}
+	for _, i := range c.Item {
+		if err := like.CheckItem(i); err != nil {
+			return nil, fmt.Errorf("%w: %q: %w", errUsage, i, err)
+		}
+	}
+	return users, nil
+}
+
+func (c revokeLikesCmd) show(out io.Writer, look ledger.RevocationLook) error {
+	if c.JSON {
+		return showJSON(out, look)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintf(w, "%d users like %d items, %d likes. Nothing was changed; likes that are not in Postgres yet are not counted.\n", look.Users, look.Items, look.Likes)
+	for _, t := range look.Top {
+		_, _ = fmt.Fprintf(w, "%s\t%d of %d\n", t.Item, t.Likes, t.Of)
+	}
+	return w.Flush()
+}
+
+type revokeUndoCmd struct {
+	settings.Postgres
+	act
+
+	ID   string `arg:"" help:"The revocation."`
+	JSON bool   `name:"json" help:"As JSON, a line each second while it goes on."`
+}
+
+// Run returns likes.
+func (c revokeUndoCmd) Run(ctx context.Context, out io.Writer) error {
+	by, err := c.by()
+	if err != nil {
+		return err
+	}
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		if err := l.UndoRevocation(ctx, c.ID, by); err != nil {
+			return noRevocation(err)
+		}
+		return follow(ctx, l, c.ID, out, c.JSON)
+	})
+}
+
+type revokeListCmd struct {
+	settings.Postgres
+
+	Before string `help:"Only those before this one: the next page." placeholder:"ID"`
+	Limit  int    `help:"How many." default:"50"`
+	JSON   bool   `name:"json" help:"As JSON."`
+}
+
+// Run lists revocations.
+func (c revokeListCmd) Run(ctx context.Context, out io.Writer) error {
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		found, err := l.Revocations(ctx, c.Before, c.Limit)
+		switch {
+		case err != nil:
+			return err
+		case c.JSON:
+			return showJSON(out, map[string]any{"revocations": found})
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		for _, r := range found {
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, progress(r), r.Who, r.Reason)
+		}
+		return w.Flush()
+	})
+}
+
+type revokeShowCmd struct {
+	settings.Postgres
+
+	ID   string `arg:"" help:"The revocation."`
+	JSON bool   `name:"json" help:"As JSON."`
+}
+
+// Run shows a revocation.
+func (c revokeShowCmd) Run(ctx context.Context, out io.Writer) error {
+	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
+		r, err := l.Revocation(ctx, c.ID)
+		switch {
+		case err != nil:
+			return noRevocation(err)
+		case c.JSON:
+			return showJSON(out, r)
+		}
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		_, _ = fmt.Fprintf(w, "%s\t%s\n", r.ID, progress(r))
+		if len(r.Items) > 0 {
+			_, _ = fmt.Fprintf(w, "items\t%s\n", strings.Join(r.Items, " "))
+		}
+		showActs(w, r.Acts)
+		return w.Flush()
+	})
+}
+
+// progress says in a line how far it is.
+func progress(r ledger.Revocation) string {
+	text := fmt.Sprintf("%s: %d of about %d likes of %d users taken back", r.State, r.Taken, r.Expected, r.Users)
+	if r.State == ledger.RevocationUndoing || r.State == ledger.RevocationUndone {
+		text += fmt.Sprintf(", %d returned, %d left as they are", r.Returned, r.Kept)
+	}
+	if r.LastError != "" {
+		text += "; " + r.LastError
+	}
+	return text
+}
+
+// follow shows how far workers are, until it has ended: on a terminal in one line,
+// else a line of JSON each second. Who stops looking stops nothing.
+func follow(ctx context.Context, l *ledger.Ledger, id string, out io.Writer, asJSON bool) error {
+	terminal := isTerminal(out) && !asJSON
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		r, err := l.Revocation(ctx, id)
+		switch {
+		case err != nil:
+			return errors.Join(err, fmt.Errorf("it goes on; plusone revoke show %s", id))
+		case terminal:
+			_, err = fmt.Fprintf(out, "\r\x1b[K%s  %s", id, progress(r))
+		default:
+			err = json.NewEncoder(out).Encode(r)
+		}
+		if err == nil && r.EndedAt != nil {
+			if terminal {
+				_, err = fmt.Fprintln(out)
+			}
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			_, _ = fmt.Fprintf(os.Stderr, "\nIt goes on; plusone revoke show %s\n", id)
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// noRevocation says what a person can do about err.
+func noRevocation(err error) error {
+	switch {
+	case errors.Is(err, like.ErrNotFound):
+		return fmt.Errorf("there is no such revocation; those that have ended are forgotten after --revoke-keep: %w", err)
+	case errors.Is(err, ledger.ErrActRefused):
+		return fmt.Errorf("%w; plusone revoke show tells it", err)
+	}
+	return err
+}
