@@ -16,7 +16,7 @@ const lettersMost = 100
 // were taken back: only while nothing newer has happened to the pair.
 func (o *Operator) letters(ctx context.Context) error {
 	if o.log.Writable(ctx) != nil {
-		return nil // they wait
+		return nil //nolint:nilerr // they wait
 	}
 	due, err := o.ledger.DueLetters(ctx, lettersMost, leaseTime)
 	if err != nil {
