@@ -68,7 +68,14 @@ func (s *set) add(key ledger.DigestKey, members []string) {
 	}
 }
 
-// alike reports whether set, rows and count tell the same.
+// alike reports whether set, rows, votes and count tell the same.
 func (s *set) alike(h counter.Held, rows ledger.Digest) bool {
-	return !s.stray && h.Size >= 0 && s.Digest == rows && h.Count == strconv.FormatInt(s.Users, 10)
+	s.Votes = rows.Votes
+	return !s.stray && h.Size >= 0 && s.Digest == rows && sumIs(h.Votes, rows.Votes) &&
+		h.Count == strconv.FormatInt(s.Users+rows.Votes, 10)
+}
+
+// sumIs reports whether a sum of votes, as Redis stores it, is n.
+func sumIs(stored string, n int64) bool {
+	return stored == strconv.FormatInt(n, 10) || stored == "" && n == 0
 }

@@ -2,9 +2,11 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 
 	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
 )
 
 // books compares the ledger's counts with its own rows. It needs neither Redis
@@ -35,7 +37,7 @@ func (p *pass) bookPage(ctx context.Context, items []string) error {
 		return err
 	}
 	for _, w := range wrong {
-		before, after := w.Count, w.Rows
+		before, after := w.Books, w.Rows
 		if !p.dry {
 			before, after, err = p.ledger.Recount(ctx, w.Item, counter.Bucket(w.Item))
 			if err != nil {
@@ -47,10 +49,18 @@ func (p *pass) bookPage(ctx context.Context, items []string) error {
 		}
 		p.found(Drift{
 			Shard: books, Item: w.Item, Side: InLedger, Cause: CauseLedgerCount, Repaired: !p.dry,
-			Before: strconv.FormatInt(before, 10), After: strconv.FormatInt(after, 10),
+			Before: booked(before), After: booked(after),
 		})
 	}
 	p.report.Items += int64(len(items))
 	p.owed += len(items)
 	return nil
+}
+
+// booked spells a count and, where there are any, its votes.
+func booked(s ledger.Sums) string {
+	if s.Votes == 0 {
+		return strconv.FormatInt(s.Count, 10)
+	}
+	return fmt.Sprintf("%d, %d of them votes", s.Count, s.Votes)
 }

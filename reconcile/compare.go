@@ -35,8 +35,17 @@ func (c *comparison) items(ctx context.Context, ids []string) error {
 	if err != nil {
 		return err
 	}
+	var voted map[string]int64
+	err = within(ctx, func(ctx context.Context) (err error) {
+		voted, err = c.votes(ctx, seen)
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	var small []counter.Item
 	for _, item := range seen {
+		item.Votes = after(item.Votes, voted[item.ID])
 		switch {
 		case !item.Resident:
 			continue
@@ -216,14 +225,27 @@ func (c *comparison) fix(ctx context.Context, s suspect) (bool, error) {
 	return true, nil
 }
 
-// count compares an item's count with its cardinality, once its pairs are right.
+// after is a sum of votes that has moved.
+func after(votes string, by int64) string {
+	n, err := strconv.ParseInt(votes, 10, 64)
+	if err != nil && by == 0 {
+		return votes
+	}
+	return strconv.FormatInt(n+by, 10)
+}
+
+// count compares an item's count with its cardinality and votes, once those are right.
 func (c *comparison) count(ctx context.Context, item counter.Item, moved int64) error {
-	size := strconv.FormatInt(item.Size+moved, 10)
+	votes, err := strconv.ParseInt(item.Votes, 10, 64)
+	if err != nil && item.Votes != "" {
+		return nil // something that nobody could mend now
+	}
+	size := strconv.FormatInt(item.Size+votes+moved, 10)
 	d := Drift{
 		Shard: c.shard, Item: item.ID, Side: InCounter,
 		Before: item.Count, After: size, Cause: CauseSetCount,
 	}
-	if item.Count == strconv.FormatInt(item.Size, 10) && moved == 0 || c.dry && item.Count == size {
+	if item.Count == strconv.FormatInt(item.Size+votes, 10) && moved == 0 || c.dry && item.Count == size {
 		return nil
 	}
 	if !c.dry {

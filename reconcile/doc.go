@@ -42,7 +42,12 @@
 //	none            has it        appended to the log again, so the ledger gets it
 //	not liked       has it        out of the set: the ledger has seen the unlike
 //
-// A count in Redis follows its set, a count in the ledger its rows. A set that
+// A vote of which Redis knows is treated alike: a row that the ledger lacks, or has
+// from before, is appended to the log; where it has a newer one, or another of the same
+// change, Redis forgets what it knew. The sum of an item's votes follows the ledger's
+// rows, with what the log has in between.
+//
+// A count in Redis follows its set and that sum, a count in the ledger its rows. A set that
 // holds only some of an item's likers can't tell its count; that one is compared
 // with the ledger's, to which what the log has in between is added. Before the
 // shards the books are checked: the ledger's counts against its own rows.

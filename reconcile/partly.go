@@ -102,69 +102,25 @@ func (c *comparison) look(ctx context.Context, pairs []counter.Pair,
 }
 
 // count compares the item's count in Redis with the ledger's, to which it adds
-// what the log has in between. When a drain has moved some of that meanwhile, and
-// it may have been trimmed, it begins again.
+// what the log has in between.
 func (p *partlyItem) count(ctx context.Context) error {
-	for range 100 {
-		moved := false
-		err := p.ledger.AtOnce(ctx, func(m *ledger.Moment) error {
-			count, watermark, err := m.Count(ctx, p.shard, p.id)
-			if err != nil {
-				return err
-			}
-			w, said, err := p.since(ctx, watermark)
-			if err != nil || w == nil {
-				return err
-			}
-			if _, now, err := p.ledger.Floor(ctx, p.shard); err != nil || now != watermark && !p.pin.Keeps(watermark) {
-				moved = true
-				return err
-			}
-			return p.countAt(ctx, m, count, w, said)
-		})
-		if err != nil || !moved {
+	var w *counter.Weight
+	return p.weigh(ctx, p.id, func(ctx context.Context) (_ like.Version, resident bool, err error) {
+		if w, err = p.pin.Weigh(ctx, p.id); w == nil {
+			return 0, false, err
+		}
+		return w.At, true, err
+	}, func(m *ledger.Moment, s ledger.Sums, moved ledger.Sums) error {
+		if w.Count == strconv.FormatInt(s.Count+moved.Count, 10) {
+			return nil
+		}
+		// It may be the ledger's count that is wrong, which the check of the books mends.
+		s, err := m.Recounted(ctx, p.id)
+		if err != nil {
 			return err
 		}
-	}
-	return nil // busy: another pass will find a quieter moment
-}
-
-// since weighs the item and reads what the log says of it after watermark; a nil
-// weight means that it is not partly resident any more.
-func (p *partlyItem) since(ctx context.Context, watermark like.Version) (*counter.Weight, map[string]bool, error) {
-	w, err := p.pin.Weigh(ctx, p.id)
-	if err != nil || w == nil {
-		return nil, nil, err
-	}
-	said, err := p.pin.Since(ctx, p.id, watermark, w)
-	return w, said, err
-}
-
-// countAt compares the counts of one moment of the ledger, and repairs Redis'.
-func (p *partlyItem) countAt(ctx context.Context, m *ledger.Moment, count int64, w *counter.Weight, said map[string]bool) error {
-	var pairs []counter.Pair
-	for user := range said {
-		pairs = append(pairs, counter.Pair{Item: p.id, User: user})
-	}
-	known, err := p.look(ctx, pairs, m.Rows)
-	if err != nil {
-		return err
-	}
-	moved := int64(0)
-	for i, k := range known {
-		if will := said[pairs[i].User]; will != k.Liked {
-			moved += map[bool]int64{true: 1, false: -1}[will]
-		}
-	}
-	if w.Count == strconv.FormatInt(count+moved, 10) {
-		return nil
-	}
-	// It may be the ledger's count that is wrong, which the check of the books mends.
-	sum, err := m.Sum(ctx, p.id)
-	if err != nil {
-		return err
-	}
-	return p.shift(ctx, w, sum+moved)
+		return p.shift(ctx, w, s.Count+moved.Count)
+	})
 }
 
 func (p *partlyItem) shift(ctx context.Context, w *counter.Weight, want int64) error {

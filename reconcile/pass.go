@@ -179,6 +179,9 @@ func (p *pass) shard(ctx context.Context, shard int) error {
 	case err != nil:
 		return err
 	}
+	if err := p.refs(ctx, shard); err != nil {
+		return err
+	}
 	var cursor, next uint64
 	for {
 		var items []string

@@ -12,12 +12,6 @@ local newer = redis.call('XRANGE', KEYS[2], ARGV[1], '+', 'COUNT', 1)
 if #newer > 0 then return 1 end
 -- Every entry is at or below the watermark, the usual state after a drain; only
 -- the last id that was ever given tells whether the log has lost its end.
-local function above(a, b)
-  local ams, aseq = string.match(a, '^(%d+)-(%d+)$')
-  local bms, bseq = string.match(b, '^(%d+)-(%d+)$')
-  ams, aseq, bms, bseq = tonumber(ams), tonumber(aseq), tonumber(bms), tonumber(bseq)
-  return ams > bms or ams == bms and aseq > bseq
-end
 if above(ARGV[2], last(KEYS[2])) then
   redis.call('DEL', KEYS[1])
   return 0

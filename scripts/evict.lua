@@ -1,6 +1,6 @@
 -- Make idle items cold: set and count together, and only what the ledger has.
 --
--- KEYS  1 meta   2 counts   3 log   4 partly   5.. likers, one set per item
+-- KEYS  1 meta   2 counts   3 log   4 partly   5 votes   6.. likers, one set per item
 -- ARGV  1 the smallest id of the entries that were not looked at yet
 --       2.. the item ids, none of them named by the entries before
 --
@@ -17,10 +17,11 @@ for _, entry in ipairs(entries) do
 end
 local dropped, partly = 0, 0
 for i = 1, #ARGV - 1 do
-  local item, likers = ARGV[1 + i], KEYS[4 + i]
+  local item, likers = ARGV[1 + i], KEYS[5 + i]
   if not names[item] and redis.call('HDEL', KEYS[2], item) == 1 then
     if redis.pcall('SISMEMBER', likers, '%') == 1 then partly = partly + 1 end
     redis.call('SREM', KEYS[4], item)
+    redis.call('HDEL', KEYS[5], item)
     redis.call('UNLINK', likers)
     dropped = dropped + 1
   end

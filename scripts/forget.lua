@@ -27,7 +27,7 @@ redis.call('SADD', KEYS[4], item)
 if redis.call('SADD', likers, '%') == 1 then
   for i = 4, 3 + n do removed(ARGV[i]) end
   for user, sign in pairs(said) do
-    if sign == '-' then removed(user) end
+    if sign == '-' and string.sub(user, 1, 1) ~= '%' then removed(user) end
   end
 end
 for i = 4 + n, #ARGV do

@@ -1,18 +1,21 @@
 -- Repair one finding of the reconciler, unless live traffic got there first.
 --
--- KEYS  1 meta   2 counts   3 log   4 likers   5 pin   6 partly
+-- KEYS  1 meta   2 counts   3 log   4 likers   5 pin   6 partly   7 votes
 -- ARGV  1 what   2 the pin's text   3 item   4 user   5 the smallest id of the
---       entries after the pin that were not looked at yet   6, 7 for shift
+--       entries after the pin that were not looked at yet   6.. for
+--       shift and votes
 --   what: add     the ledger has the pair, its set has lost it
 --         remove  the ledger has seen the pair's unlike, its set has not
 --         append  the set has the pair, the ledger never had it: log it again
---         count   the count is not the cardinality
+--         count   the count is not the cardinality and the votes
+--         votes   the sum of the item's votes is not the ledger's, but ARGV[6];
+--                 ARGV[7] is what it was, ARGV[8] what tally.lua told of `voted`
 --         shift   the count of a partly resident item is wrong by ARGV[6];
 --                 ARGV[7] is what weigh.lua told of `forgot`
 --         drop    the set or the count can't be read: make the item cold
 --
 -- Returns {state, before, after}; state is
---   'done'      before and after are what the count was and is, for count and shift
+--   'done'      before and after are what was and is, for count, votes and shift
 --   'kept'      it is no longer as it was found, or a newer entry names it
 --   'unpinned'  the pin is gone, so that entries may be missing
 --   'many'      look at the log first
@@ -24,10 +27,18 @@ if not mark then return {'kept'} end
 local partly = redis.pcall('SISMEMBER', likers, '%') == 1
 
 if what == 'count' then
-  local size = tostring(redis.call('SCARD', likers))
-  if partly or mark == size then return {'kept'} end
+  local votes = total(KEYS[7], item)
+  if partly or not votes then return {'kept'} end
+  local size = string.format('%.0f', redis.call('SCARD', likers) + votes)
+  if mark == size then return {'kept'} end
   redis.call('HSET', counts, item, size)
   return {'done', mark, size}
+elseif what == 'votes' then
+  if (redis.call('HGET', KEYS[7], item) or '') ~= ARGV[7] or (redis.call('HGET', meta, 'voted') or '') ~= ARGV[8] then
+    return {'kept'}
+  end
+  redis.call('HSET', KEYS[7], item, ARGV[6])
+  return {'done', ARGV[7], ARGV[6]}
 elseif what == 'shift' then
   if not partly or (redis.call('HGET', meta, 'forgot') or '') ~= ARGV[7] then return {'kept'} end
   return {'done', mark, tostring(redis.call('HINCRBY', counts, item, ARGV[6]))}
@@ -40,6 +51,7 @@ if what == 'drop' then
   redis.call('HDEL', counts, item)
   redis.call('UNLINK', likers)
   redis.call('SREM', KEYS[6], item)
+  redis.call('HDEL', KEYS[7], item)
   if partly then forgot(meta) end
   return {'done'}
 end

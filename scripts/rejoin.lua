@@ -1,7 +1,7 @@
 -- Let a shard forget items that were written to the ledger directly, and give its
 -- log an end above all that was written there.
 --
--- KEYS  1 meta   2 counts   3 log   4 partly   5.. likers, one set per item
+-- KEYS  1 meta   2 counts   3 log   4 partly   5 votes   6.. likers, one set per item
 -- ARGV  1 the watermark (log id)   2 the smallest id that new entries may have,
 --       '' to let the log be   3 generation, new and unique   4.. the item ids
 --
@@ -13,10 +13,11 @@
 -- was read in the ledger before (install.lua, learn.lua). The marker in the log
 -- comes last: a Redis that has it has forgotten the items.
 if #redis.call('XRANGE', KEYS[3], '(' .. ARGV[1], '+', 'COUNT', 1) > 0 then return 'pending' end
-for i = 5, #KEYS do
-  redis.call('HDEL', KEYS[2], ARGV[i - 1])
+for i = 6, #KEYS do
+  redis.call('HDEL', KEYS[2], ARGV[i - 2])
   redis.call('UNLINK', KEYS[i])
-  redis.call('SREM', KEYS[4], ARGV[i - 1])
+  redis.call('SREM', KEYS[4], ARGV[i - 2])
+  redis.call('HDEL', KEYS[5], ARGV[i - 2])
 end
 if redis.call('HEXISTS', KEYS[1], 'shards') == 1 then redis.call('HSET', KEYS[1], 'gen', ARGV[3]) end
 if ARGV[2] == '' then return '' end

@@ -27,8 +27,16 @@ var (
 	pin string
 	//go:embed retract.lua
 	retract string
+	//go:embed revote.lua
+	revote string
+	//go:embed tally.lua
+	tally string
 	//go:embed undo.lua
 	undo string
+	//go:embed unvote.lua
+	unvote string
+	//go:embed vote.lua
+	vote string
 	//go:embed weigh.lua
 	weigh string
 )
@@ -74,6 +82,10 @@ var (
 	Mend    = shared + mend
 	Pin     = shared + pin
 	Retract = shared + retract
+	Revote  = shared + revote
+	Tally   = shared + tally
 	Undo    = shared + undo
+	Unvote  = shared + unvote
+	Vote    = shared + vote
 	Weigh   = shared + weigh
 )

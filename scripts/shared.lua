@@ -11,8 +11,30 @@ local function last(log)
   return '0-0'
 end
 
+-- above(a, b) reports whether the log id a comes after b.
+local function above(a, b)
+  local ams, aseq = string.match(a, '^(%d+)-(%d+)$')
+  local bms, bseq = string.match(b, '^(%d+)-(%d+)$')
+  ams, aseq, bms, bseq = tonumber(ams), tonumber(aseq), tonumber(bms), tonumber(bseq)
+  return ams > bms or ams == bms and aseq > bseq
+end
+
+-- total(votes, item) is the sum of an item's votes, nil when it can't be read.
+local function total(votes, item)
+  local text = redis.pcall('HGET', votes, item) or '0'
+  return type(text) == 'string' and #text < 16 and tonumber(text) or nil
+end
+
+-- lapse(meta, id) says that what became of a vote by the entry id is not known any
+-- more: an answer of the ledger from before it had that entry is too old by now.
+local function lapse(meta, id)
+  local lapsed = redis.call('HGET', meta, 'lapsed')
+  if not lapsed or above(id, lapsed) then redis.call('HSET', meta, 'lapsed', id) end
+end
+
 -- told(log, from, item) returns what the entries with an id from `from` on say of
--- an item: user → '+' or '-', the last one counts. nil when there are more entries
+-- an item: user → '+' or '-', the last one counts; votes are there, too, as
+-- '%weight%ref'. nil when there are more entries
 -- than one call may look at (500).
 local function told(log, from, item)
   local entries = redis.call('XRANGE', log, from, '+', 'COUNT', 501)

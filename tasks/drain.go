@@ -173,8 +173,11 @@ func (b *batch) begin(ctx context.Context) (err error) {
 
 // move is everything from the first write to the commit.
 func (b *batch) move(ctx context.Context, upTo like.Version) error {
-	rows := fold(b.entries)
+	rows, votes := fold(b.entries)
 	if err := b.apply(ctx, rows); err != nil {
+		return err
+	}
+	if err := b.applyVotes(ctx, votes); err != nil {
 		return err
 	}
 	if err := b.keepUnreadable(ctx); err != nil {
@@ -183,6 +186,6 @@ func (b *batch) move(ctx context.Context, upTo like.Version) error {
 	if err := b.Finish(ctx, upTo); err != nil {
 		return err
 	}
-	b.metrics.moved(len(rows), b.applied, b.letters)
+	b.metrics.moved(len(rows)+len(votes), b.applied, b.letters)
 	return nil
 }

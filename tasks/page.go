@@ -53,33 +53,36 @@ func pageFor(rows, changes, entries int) int {
 	return min(max(rows*entries/max(changes, 1)+1, firstPage), lastPage)
 }
 
-// fold keeps the last state of each pair, sorted as Apply wants it.
-func fold(entries []counter.Entry) []ledger.Row {
+// fold keeps the last state of each pair and of each vote, sorted as Apply and
+// ApplyVotes want it.
+func fold(entries []counter.Entry) (rows []ledger.Row, votes []ledger.VoteRow) {
 	n := 0
 	for _, e := range entries {
 		n += len(e.Changes)
 	}
-	rows := make([]placed, 0, n)
+	all := make([]placed, 0, n)
 	for _, e := range entries {
 		for i := range e.Changes {
-			rows = append(rows, placed{&e.Changes[i], len(rows)})
+			all = append(all, placed{&e.Changes[i], len(all)})
 		}
 	}
-	slices.SortFunc(rows, placed.compare)
-	kept := make([]ledger.Row, 0, n)
-	for i, r := range rows {
-		if i+1 < len(rows) && rows[i+1].User == r.User && rows[i+1].Item == r.Item {
+	slices.SortFunc(all, placed.compare)
+	rows = make([]ledger.Row, 0, n)
+	item, bucket := "", 0
+	for i, r := range all {
+		if i+1 < len(all) && all[i+1].User == r.User && all[i+1].Item == r.Item {
 			continue
 		}
-		row := ledger.Row{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version}
-		if n := len(kept); n > 0 && kept[n-1].Item == r.Item {
-			row.Bucket = kept[n-1].Bucket
-		} else {
-			row.Bucket = counter.Bucket(r.Item)
+		if i == 0 || r.Item != item {
+			item, bucket = r.Item, counter.Bucket(r.Item)
 		}
-		kept = append(kept, row)
+		if ref, vote := r.Vote(); vote {
+			votes = append(votes, ledger.VoteRow{Item: r.Item, Ref: ref, State: r.State(), Bucket: bucket})
+			continue
+		}
+		rows = append(rows, ledger.Row{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version, Bucket: bucket})
 	}
-	return kept
+	return rows, votes
 }
 
 // placed is a change and its place in the log, which tells what is newest also

@@ -31,6 +31,12 @@ func logged(entries, users int) []counter.Entry {
 
 func TestAFoldKeepsTheLastStateOfEachPairInOrder(t *testing.T) {
 	entries := logged(64, 20) // the same pair several times, also within one entry
+	for i := range entries {
+		entries[i].Changes = append(entries[i].Changes, like.Change{
+			Item: fmt.Sprintf("/page/%d", i%7), User: like.VoteUser(fmt.Sprint("u000000", i%3)),
+			Liked: i%2 == 0, Weight: int32(i % 3), Version: entries[i].Version,
+		})
+	}
 	type pair struct{ item, user string }
 	last := map[pair]like.Change{}
 	for _, e := range entries {
@@ -38,9 +44,9 @@ func TestAFoldKeepsTheLastStateOfEachPairInOrder(t *testing.T) {
 			last[pair{ch.Item, ch.User}] = ch
 		}
 	}
-	rows := fold(entries)
-	if len(rows) != len(last) {
-		t.Fatalf("%d rows of %d pairs", len(rows), len(last))
+	rows, votes := fold(entries)
+	if len(rows)+len(votes) != len(last) {
+		t.Fatalf("%d rows and %d votes of %d pairs", len(rows), len(votes), len(last))
 	}
 	if !slices.IsSortedFunc(rows, ledger.Row.Compare) {
 		t.Fatal("the rows are not in order")
@@ -49,6 +55,15 @@ func TestAFoldKeepsTheLastStateOfEachPairInOrder(t *testing.T) {
 		ch := last[pair{r.Item, r.User}]
 		if r.Liked != ch.Liked || r.Version != ch.Version || r.Bucket != counter.Bucket(r.Item) {
 			t.Fatalf("%+v, the last change was %+v", r, ch)
+		}
+	}
+	if len(votes) == 0 || !slices.IsSortedFunc(votes, ledger.VoteRow.Compare) {
+		t.Fatalf("%d votes, or they are not in order", len(votes))
+	}
+	for _, v := range votes {
+		ch := last[pair{v.Item, like.VoteUser(v.Ref)}]
+		if v.State != ch.State() || v.Bucket != counter.Bucket(v.Item) {
+			t.Fatalf("%+v, the last change was %+v", v, ch)
 		}
 	}
 }

@@ -12,7 +12,25 @@ import (
 // apply writes rows. When the ledger refuses them it splits them in halves until
 // each bad row stands alone, in the same transaction.
 func (b *batch) apply(ctx context.Context, rows []ledger.Row) error {
-	applied, err := b.Apply(ctx, rows)
+	return halve(ctx, b, rows, b.Apply, func(ctx context.Context, r ledger.Row, reason error) error {
+		return b.refuse(ctx, like.Change{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version}, reason)
+	})
+}
+
+// applyVotes is apply for votes.
+func (b *batch) applyVotes(ctx context.Context, votes []ledger.VoteRow) error {
+	return halve(ctx, b, votes, b.ApplyVotes, func(ctx context.Context, r ledger.VoteRow, reason error) error {
+		return b.refuse(ctx, like.Change{
+			Item: r.Item, User: like.VoteUser(r.Ref), Liked: r.State.Counted, Weight: r.State.Weight, Version: r.State.Version,
+		}, reason)
+	})
+}
+
+// halve is what apply and applyVotes share.
+func halve[R any](ctx context.Context, b *batch, rows []R,
+	apply func(context.Context, []R) (ledger.Applied, error), refuse func(context.Context, R, error) error,
+) error {
+	applied, err := apply(ctx, rows)
 	switch {
 	case err == nil:
 		b.applied += applied.Rows
@@ -21,19 +39,19 @@ func (b *batch) apply(ctx context.Context, rows []ledger.Row) error {
 	case !errors.Is(err, ledger.ErrRefused):
 		return err
 	case len(rows) == 1:
-		return b.refuse(ctx, rows[0], err)
+		return refuse(ctx, rows[0], err)
 	}
 	half := len(rows) / 2
-	if err := b.apply(ctx, rows[:half]); err != nil {
+	if err := halve(ctx, b, rows[:half], apply, refuse); err != nil {
 		return err
 	}
-	return b.apply(ctx, rows[half:])
+	return halve(ctx, b, rows[half:], apply, refuse)
 }
 
 // refuse takes a bad row back in Redis and keeps a dead letter for each of the
 // pair's changes in this batch. It holds the shard's watermark, so no other
 // drain can apply a newer change of the pair meanwhile.
-func (b *batch) refuse(ctx context.Context, r ledger.Row, reason error) error {
+func (b *batch) refuse(ctx context.Context, r like.Change, reason error) error {
 	undone, err := b.undo(ctx, r)
 	if err != nil {
 		return err
@@ -56,17 +74,26 @@ func (b *batch) refuse(ctx context.Context, r ledger.Row, reason error) error {
 // undo makes Redis agree with the ledger about the pair, unless it does so
 // already: a batch may hold a change and its opposite, or the opposite of a
 // change that was refused before.
-func (b *batch) undo(ctx context.Context, r ledger.Row) (bool, error) {
-	liked, err := b.Liked(ctx, r.Item, r.User)
+func (b *batch) undo(ctx context.Context, r like.Change) (bool, error) {
+	liked, err := b.liked(ctx, r)
 	if err != nil || liked == r.Liked {
 		return false, err
 	}
-	undone, err := b.log.Undo(ctx, b.shard, like.Change{Item: r.Item, User: r.User, Liked: r.Liked, Version: r.Version})
-	if err != nil || !undone || !r.Liked {
+	undone, err := b.log.Undo(ctx, b.shard, r)
+	if _, vote := r.Vote(); err != nil || !undone || !r.Liked || vote {
 		return undone, err
 	}
 	mark := like.Receipt{Shard: b.shard, Version: r.Version}.String() + " " + r.Item
 	return undone, b.log.GiveBack(ctx, r.User, r.Version, mark)
+}
+
+// liked is what the ledger has of the pair, or whether the vote counts there.
+func (b *batch) liked(ctx context.Context, r like.Change) (bool, error) {
+	if ref, vote := r.Vote(); vote {
+		state, err := b.Vote(ctx, r.Item, ref)
+		return state.Counted, err
+	}
+	return b.Liked(ctx, r.Item, r.User)
 }
 
 // keepUnreadable keeps a dead letter, without ids, for each entry whose text

@@ -86,7 +86,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	likes, err := counter.New(p.redis.Universal(), p.ledger, counter.Options{
 		Fence: p.fence, Quota: p.tuning.LikeQuota(),
 		Direct: ledger.NewDirect(p.ledger, ledger.DirectOptions{
-			Shards: p.layout.Shards, Bucket: counter.Bucket, Window: p.tuning.FoldWindow(),
+			Shards: p.layout.Shards, Bucket: counter.Bucket, Window: p.tuning.WebhookWindow,
 		}),
 		Shards: p.layout.Shards, MaxPending: s.MaxPending, QueueSize: s.QueueSize,
 		ResidentSetMax: int(p.tuning.ResidentSetMax), MemoryMax: p.tuning.ResidentMaxBytes,

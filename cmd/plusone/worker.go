@@ -58,7 +58,7 @@ func (p *process) addWorker(s workerSettings) error {
 		return err
 	}
 	p.add("operator", operator.New(p.ledger, p.logs, likes, p.bell.Ring, operator.Config{Rate: s.RevokeRate, Keep: s.RevokeKeep}).Run)
-	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.FoldWindow(), p.registry)
+	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.WebhookWindow, p.registry)
 	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
 		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
 	})

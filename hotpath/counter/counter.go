@@ -24,6 +24,11 @@ type Source interface {
 	// ("" = nobody asks; nil users: nobody at all), order kept, zero for items that
 	// it does not know.
 	Counts(ctx context.Context, items, users []string) ([]like.Reading, error)
+	// Sizes tells how large items are, order kept.
+	Sizes(ctx context.Context, items []string) ([]like.Size, error)
+	// Votes tells what became of the votes refs[i] of items[i], order kept, and up to
+	// where the ledger had the logs of shards[i] then.
+	Votes(ctx context.Context, items, refs []string, shards []int) ([]like.VoteState, []like.Version, error)
 	// LoadLikers calls yield with the users who like the items, each once, at most
 	// page users of one item a call. Items without likers are not yielded.
 	LoadLikers(ctx context.Context, items []string, page int, yield func(item string, users []string) error) error
@@ -97,6 +102,8 @@ type Counter struct {
 	reads  *queue[*look]
 	// interview is of whose turn it is at reads.
 	interview interview
+	votes     *queue[*ballot]
+	refs      int // votes that a shard keeps: refsMost
 	warm      *warmer
 	learn     *learner
 	cache     *cache
@@ -119,13 +126,14 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 	conn.DialerRetries = 1
 	conn.ReadTimeout, conn.WriteTimeout = opt.Timeout, opt.Timeout
 
-	c := &Counter{opt: opt, keys: keysOfAll(opt.Shards), src: src, guard: &guard{}}
+	c := &Counter{refs: refsMost, opt: opt, keys: keysOfAll(opt.Shards), src: src, guard: &guard{}}
 	c.plain = redis.NewUniversalClient(&conn)
 	guarded := conn
 	guarded.OnConnect = c.guard.onConnect
 	c.guarded = redis.NewUniversalClient(&guarded)
 	c.writes, c.out = newQueue[*slot](opt.QueueSize), newOutbox(c.keys)
 	c.reads, c.interview = newQueue[*look](opt.QueueSize), interview{names: c.keys}
+	c.votes = newQueue[*ballot](opt.QueueSize)
 	c.life, c.end = context.WithCancel(context.Background())
 	c.warm = newWarmer(c)
 	c.learn = newLearner(c.warm)
@@ -137,6 +145,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 
 	c.lanes.Go(c.writeLane)
 	c.lanes.Go(c.readLane)
+	c.lanes.Go(c.voteLane)
 	c.lanes.Go(c.warm.run)
 	c.lanes.Go(c.learn.run)
 	return c, nil
@@ -198,6 +207,7 @@ func (c *Counter) Ready(ctx context.Context) error { return c.verify(ctx) }
 func (c *Counter) Close(ctx context.Context) error {
 	c.writes.close()
 	c.reads.close()
+	c.votes.close()
 	c.warm.queue.close()
 	c.learn.queue.close()
 	ended := make(chan struct{})

@@ -48,6 +48,18 @@
 // An item leaves a state, and a partly resident one forgets a user, only when no
 // entry of the log names what goes: so the ledger knows it, and may be asked.
 //
+// Votes go another way, since nobody knows beforehand whether Redis knows of one:
+//
+//	Vote ── queue ── vote lane ── the ledger: what became of them? ── vote.lua ── answer
+//	           ▲                                                         │
+//	           └── again ── warmer ◄── cold, closed, or the answer is too old
+//
+// Beside its likers a resident item has the sum of its votes. What became of single
+// votes a shard keeps apart: of all that the ledger may lack, and of some more, which
+// a ledger that has lost them gets back. Of any other the ledger's answer counts, if
+// it had the log up to the last of those that were forgotten. Votes need both stores;
+// while writes go to the ledger they are refused.
+//
 // A shard is closed, open, or closed again:
 //
 //	closed ──open.lua──► open ──FLUSHALL, check.lua (stale replica)──► closed

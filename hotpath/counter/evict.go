@@ -71,7 +71,7 @@ func (l *Log) Evict(ctx context.Context, shard int, items []string) (dropped int
 	}
 	k := &l.keys[shard]
 	for len(items) > 0 && err == nil {
-		names, args := []string{k.meta, k.counts, k.log, k.partly}, []any{end.String()}
+		names, args := []string{k.meta, k.counts, k.log, k.partly, k.votes}, []any{end.String()}
 		for len(items) > 0 && len(args) <= evictMost {
 			if item := items[0]; !named[item] {
 				names = append(names, k.likers+item)

@@ -34,7 +34,7 @@ func TestTheEvictScriptKeepsWhatTheLogHasNamedSinceItWasLookedThrough(t *testing
 						t.Fatal(err)
 					}
 				}
-				names := []string{k.meta, k.counts, k.log, k.partly, k.likers + "a", k.likers + "b"}
+				names := []string{k.meta, k.counts, k.log, k.partly, k.votes, k.likers + "a", k.likers + "b"}
 				dropped, err := evictScript.run(t.Context(), rdb, names, row.from, "a", "b").Int64()
 				if err != nil || dropped != row.dropped {
 					t.Errorf("%d dropped, %v; want %d", dropped, err, row.dropped)

@@ -46,7 +46,7 @@ func (l *Log) forget(ctx context.Context, shard int, item string, n int64) (left
 	k := &l.keys[shard]
 	said := map[string]bool{} // user → liked, as the log says last
 	end, err := l.look(ctx, shard, func(ch like.Change) {
-		if ch.Item == item {
+		if _, vote := ch.Vote(); ch.Item == item && !vote {
 			said[ch.User] = ch.Liked
 		}
 	})

@@ -94,7 +94,7 @@ func TestAShardDoesNotOpenWhileItLacksAFreeze(t *testing.T) {
 		k := keysOf(0)
 		commands(t, rdb, "FLUSHALL")
 		try := func(mark string) string {
-			state, err := openScript.run(t.Context(), rdb, []string{k.meta, k.counts, k.log, k.partly}, 4, "0-0", "0-1", "gen", mark).Text()
+			state, err := openScript.run(t.Context(), rdb, []string{k.meta, k.counts, k.log, k.partly, k.votes, k.refs}, 4, "0-0", "0-1", "gen", mark).Text()
 			ok(t, err)
 			return state
 		}

@@ -21,6 +21,8 @@ type loan struct {
 	item    string
 	gen     string // the shard's generation when the lease was given
 	size    int64  // likers, as the ledger counts them
+	votes   int64  // the sum of its votes
+	voted   bool   // it had votes once
 	n       int64  // likers loaded; giveBack: install nothing
 	partly  bool   // install the count only
 	waiting []errand
@@ -30,12 +32,16 @@ type loan struct {
 // lease.
 const giveBack = -1
 
-// number is what install.lua is told.
-func (l *loan) number() string {
+// args is what install.lua is told: item, count, number of likers, votes.
+func (l *loan) args() []any {
+	likers, number, votes := l.n, strconv.FormatInt(l.n, 10), ""
 	if l.partly && l.n != giveBack {
-		return "%" + strconv.FormatInt(l.size, 10)
+		likers, number = l.size, "%"
 	}
-	return strconv.FormatInt(l.n, 10)
+	if l.voted {
+		votes = strconv.FormatInt(l.votes, 10)
+	}
+	return []any{l.item, strconv.FormatInt(likers+l.votes, 10), number, votes}
 }
 
 // load makes the items that errands wait for resident: leases, one look at
@@ -117,14 +123,14 @@ func (w *warmer) fetch(ctx context.Context, loans []*loan) {
 	for i, l := range loans {
 		items[i] = l.item
 	}
-	sizes, err := w.c.src.Counts(ctx, items, nil)
+	sizes, err := w.c.src.Sizes(ctx, items)
 	if err != nil {
 		w.finish(ctx, loans, fmt.Errorf("ask the ledger for cold items: %w", err))
 		return
 	}
 	var large, toLoad []*loan
 	for i, l := range loans {
-		l.size = sizes[i].Count
+		l.size, l.votes, l.voted = sizes[i].Likes, sizes[i].Votes, sizes[i].Voted
 		if l.partly = l.size > int64(w.c.opt.ResidentSetMax); l.partly {
 			large = append(large, l)
 		} else {
@@ -262,11 +268,11 @@ func firstOf(a, b error) error {
 // install runs install.lua for loans of one shard; one letter per loan.
 func (w *warmer) install(ctx context.Context, shard int, loans []*loan) (string, error) {
 	k := &w.c.keys[shard]
-	names := []string{k.meta, k.counts, k.partly}
+	names := []string{k.meta, k.counts, k.partly, k.votes}
 	args := []any{loans[0].gen, w.token}
 	for _, l := range loans {
 		names = append(names, k.lease+l.item, w.loadedKey(l), k.likers+l.item)
-		args = append(args, l.item, l.number())
+		args = append(args, l.args()...)
 	}
 	if err := w.c.opt.Fence.Err(ctx); err != nil {
 		return "", err

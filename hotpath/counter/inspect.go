@@ -16,7 +16,8 @@ type Item struct {
 	Size     int64  // its set's cardinality, -1 when the key is no set
 	Partly   bool   // resident partly: the set holds what is known of some users
 	Users    []string
-	Listed   bool // Users are all of them
+	Listed   bool   // Users are all of them
+	Votes    string // the sum of its votes as stored; "" when it has none
 }
 
 // Resident returns a page of a shard's resident items, each at least once over
@@ -34,7 +35,7 @@ func (l *Log) Resident(ctx context.Context, shard int, cursor uint64) (items []s
 
 // Look takes a snapshot of items, in one script: keep them few.
 func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
-	names, args := []string{p.k.counts}, []any{ListMost}
+	names, args := []string{p.k.counts, p.k.votes}, []any{ListMost}
 	for _, item := range items {
 		names = append(names, p.k.likers+item)
 		args = append(args, item)
@@ -43,12 +44,12 @@ func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at items of shard %d: %w", p.shard, unavailable(err))
 	}
-	if len(reply) != 4*len(items) {
+	if len(reply) != 5*len(items) {
 		return nil, fmt.Errorf("look at items of shard %d: redis answered %d values for %d items", p.shard, len(reply), len(items))
 	}
 	seen := make([]Item, len(items))
 	for i, item := range items {
-		seen[i] = itemOf(item, reply[4*i:])
+		seen[i] = itemOf(item, reply[5*i:])
 	}
 	return seen, nil
 }
@@ -58,6 +59,7 @@ func itemOf(id string, reply []any) Item {
 	item.Count, item.Resident = reply[0].(string)
 	item.Size, _ = reply[1].(int64)
 	item.Partly = reply[3] == int64(1)
+	item.Votes, _ = reply[4].(string)
 	users, listed := reply[2].([]any)
 	for _, u := range users {
 		if s, ok := u.(string); ok {
@@ -99,7 +101,8 @@ const (
 	AddUser    Fix = "add"    // into the set, which has lost it
 	RemoveUser Fix = "remove" // from the set: the ledger has seen the unlike
 	AppendUser Fix = "append" // to the log: the ledger never had it
-	SetCount   Fix = "count"  // to the cardinality
+	SetCount   Fix = "count"  // to the cardinality and the votes
+	SetVotes   Fix = "votes"  // to what the ledger says, see Tally
 	ShiftCount Fix = "shift"  // by what the ledger says, see Weight
 	DropItem   Fix = "drop"   // make it cold: its set or count can't be read
 )
@@ -107,7 +110,7 @@ const (
 // Mended is what came of a repair.
 type Mended struct {
 	Done          bool   // false: the pair or item is no longer as it was found
-	Before, After string // the count, for SetCount and ShiftCount
+	Before, After string // the count, for SetCount and ShiftCount; the sum, for SetVotes
 }
 
 // Mend makes one repair, unless the log names the pair (for DropItem the item)
@@ -134,7 +137,7 @@ func (p *Pin) mend(ctx context.Context, fix Fix, pair Pair, more ...any) ([]stri
 		return nil, fmt.Errorf("mend (%s) %s: %w", fix, pair.Item, err)
 	}
 	reply, err := mendScript.run(ctx, p.l.rdb,
-		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin, p.k.partly},
+		[]string{p.k.meta, p.k.counts, p.k.log, p.k.likers + pair.Item, p.k.pin, p.k.partly, p.k.votes},
 		append([]any{string(fix), p.text(), pair.Item, pair.User, p.read.Next().String()}, more...)...).StringSlice()
 	switch {
 	case err != nil:

@@ -24,6 +24,7 @@ type keys struct {
 	meta, counts, log, pin, recent string
 	partly                         string // a set that names the partly resident items
 	marks                          string // a hash of changes that somebody wants to find again, see Mark
+	votes, refs                    string // hashes: the sum of an item's votes; what became of some of them
 	likers, lease, loaded          string // prefixes of the keys per item
 	rate                           string // prefix of the shared rate limits
 	quota, reserved                string // what the shard's users have used, and what they reserve
@@ -34,7 +35,7 @@ func keysOf(shard int) keys {
 	p := "p1:{" + strconv.Itoa(shard) + "}:"
 	return keys{
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
-		partly: p + "partly", marks: p + "marks",
+		partly: p + "partly", marks: p + "marks", votes: p + "votes", refs: p + "refs",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 		rate:  p + "rate:",
 		quota: p + "quota", reserved: p + "reserved",

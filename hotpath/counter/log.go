@@ -154,6 +154,9 @@ func (l *Log) Settle(ctx context.Context, shard int, upTo like.Version, items []
 // entry names the pair, and true when Redis does not show the change any more.
 // Repeating it is harmless.
 func (l *Log) Undo(ctx context.Context, shard int, ch like.Change) (bool, error) {
+	if ref, vote := ch.Vote(); vote {
+		return l.undoVote(ctx, shard, ref, ch)
+	}
 	k := &l.keys[shard]
 	liked := 0
 	if ch.Liked {

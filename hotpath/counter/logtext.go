@@ -12,7 +12,8 @@ import (
 )
 
 // The text of a log entry, field d: a line per item, `item +user -user …`; the
-// signs say liked and not liked. Ids hold neither spaces nor line ends. Markers
+// signs say liked and not liked. Ids hold neither spaces nor line ends, nor a "%",
+// which tells a vote: `item +%weight%ref`, and - for one that was given back. Markers
 // have a field m instead.
 const (
 	fieldData = "d"
@@ -60,7 +61,22 @@ func parseLine(changes []like.Change, line string, v like.Version) ([]like.Chang
 		if n++; len(word) < 2 || word[0] != '+' && word[0] != '-' {
 			return changes, fmt.Errorf("word %d behind the item is no user with a sign", n)
 		}
-		changes = append(changes, like.Change{Item: item, User: word[1:], Liked: word[0] == '+', Version: v})
+		ch := like.Change{Item: item, User: word[1:], Liked: word[0] == '+', Version: v}
+		if word[1] == '%' && !readVote(&ch) {
+			return changes, fmt.Errorf("word %d behind the item is no vote", n)
+		}
+		changes = append(changes, ch)
 	}
 	return changes, nil
+}
+
+// readVote takes apart what stands for a vote: %weight%ref.
+func readVote(ch *like.Change) bool {
+	weight, ref, ok := strings.Cut(ch.User[1:], "%")
+	n, err := strconv.ParseInt(weight, 10, 32)
+	if !ok || err != nil || n < 0 || n > like.MaxWeight || like.CheckUser(ref) != nil {
+		return false
+	}
+	ch.User, ch.Weight = like.VoteUser(ref), int32(n)
+	return true
 }

@@ -44,7 +44,7 @@ func newMeter(c *Counter) *meter {
 	}
 	if reg := c.opt.Metrics; reg != nil {
 		reg.MustRegister(m.directOps, m.seconds, m.ops, m.refused, m.opened, m.closedShards, m.items, m.likers, m.partly, m.lookups,
-			waiting("ops", c.writes.len), waiting("reads", c.reads.len), waiting("errands", c.warm.queue.len), waiting("lookups", c.learn.queue.len))
+			waiting("ops", c.writes.len), waiting("reads", c.reads.len), waiting("votes", c.votes.len), waiting("errands", c.warm.queue.len), waiting("lookups", c.learn.queue.len))
 	}
 	if c.opt.Quota.IsOn() {
 		m.units = newUnitMeter(c.opt.Metrics)

@@ -65,7 +65,7 @@ func (l *Log) Retire(ctx context.Context, to int) error {
 		k := &l.keys[s]
 		err := purge(ctx, l.rdb, k)
 		if err == nil {
-			err = l.rdb.Unlink(ctx, k.counts, k.log, k.recent, k.pin, k.partly).Err()
+			err = l.rdb.Unlink(ctx, k.counts, k.log, k.recent, k.pin, k.partly, k.votes, k.refs).Err()
 		}
 		if err != nil {
 			return fmt.Errorf("retire shard %d: %w", s, unavailable(err))

@@ -26,7 +26,7 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
-		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log, k.partly},
+		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log, k.partly, k.votes, k.refs},
 			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text(), frozen).Text()
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)

@@ -55,7 +55,7 @@ func (l *Log) Rejoin(ctx context.Context, shard int, watermark, floor like.Versi
 
 func (l *Log) rejoin(ctx context.Context, shard int, watermark like.Version, marker string, items []string) (string, error) {
 	k := &l.keys[shard]
-	names, args := []string{k.meta, k.counts, k.log, k.partly}, []any{watermark.String(), marker, rand.Text()}
+	names, args := []string{k.meta, k.counts, k.log, k.partly, k.votes}, []any{watermark.String(), marker, rand.Text()}
 	for _, item := range items {
 		names = append(names, k.likers+item)
 		args = append(args, item)

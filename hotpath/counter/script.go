@@ -49,6 +49,10 @@ var (
 	rateScript    = newScript(scripts.Rate)
 	quotaScript   = newScript(scripts.Quota)
 	giveScript    = newScript(scripts.GiveBack)
+	voteScript    = newScript(scripts.Vote)
+	unvoteScript  = newScript(scripts.Unvote)
+	revoteScript  = newScript(scripts.Revote)
+	tallyScript   = newScript(scripts.Tally)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

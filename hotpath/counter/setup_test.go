@@ -22,6 +22,7 @@ func TestMain(m *testing.M) { privatetest.Main(m, privatetest.NoLeaks) }
 type book struct {
 	mu        sync.Mutex
 	likers    map[string]map[string]bool
+	votes     map[Pair]like.VoteState
 	watermark map[int]like.Version
 	floor     map[int]like.Version
 	frozen    []like.Freeze // the last change of each item, in their order
@@ -32,7 +33,7 @@ type book struct {
 }
 
 func newBook() *book {
-	return &book{likers: map[string]map[string]bool{}, watermark: map[int]like.Version{}, floor: map[int]like.Version{}}
+	return &book{likers: map[string]map[string]bool{}, votes: map[Pair]like.VoteState{}, watermark: map[int]like.Version{}, floor: map[int]like.Version{}}
 }
 
 func (b *book) enter() (func(), error) {
@@ -79,17 +80,57 @@ func (b *book) Counts(_ context.Context, items, users []string) ([]like.Reading,
 	out := make([]like.Reading, len(items))
 	for i, item := range items {
 		out[i] = like.Reading{
-			Item: item, Count: int64(len(b.likers[item])),
+			Item: item, Count: int64(len(b.likers[item])) + b.sum(item),
 			Liked:  users != nil && b.likers[item][users[i]],
 			Source: like.FromLedger, AsOf: time.Now(),
 		}
 	}
+	b.pause()
+	return out, err
+}
+
+// pause runs what a test has set between a look and its answer.
+func (b *book) pause() {
 	if wait := b.answered; wait != nil {
 		b.mu.Unlock()
 		wait()
 		b.mu.Lock()
 	}
+}
+
+func (b *book) Sizes(_ context.Context, items []string) ([]like.Size, error) {
+	leave, err := b.enter()
+	defer leave()
+	out := make([]like.Size, len(items))
+	for i, item := range items {
+		out[i] = like.Size{Likes: int64(len(b.likers[item])), Votes: b.sum(item)}
+		for p := range b.votes {
+			out[i].Voted = out[i].Voted || p.Item == item
+		}
+	}
+	b.pause()
 	return out, err
+}
+
+func (b *book) Votes(_ context.Context, items, refs []string, shards []int) ([]like.VoteState, []like.Version, error) {
+	leave, err := b.enter()
+	defer leave()
+	states, marks := make([]like.VoteState, len(items)), make([]like.Version, len(items))
+	for i := range items {
+		states[i], marks[i] = b.votes[Pair{items[i], refs[i]}], b.watermark[shards[i]]
+	}
+	b.pause()
+	return states, marks, err
+}
+
+// sum is what an item's votes add up to.
+func (b *book) sum(item string) (n int64) {
+	for p, v := range b.votes {
+		if p.Item == item {
+			n += v.Adds()
+		}
+	}
+	return n
 }
 
 func (b *book) LoadLikers(_ context.Context, items []string, page int, yield func(string, []string) error) error {
@@ -138,6 +179,10 @@ func (b *book) drain(t *testing.T, l *Log) {
 		ok(t, err)
 		for _, e := range entries {
 			for _, ch := range e.Changes {
+				if ref, vote := ch.Vote(); vote {
+					b.votes[Pair{ch.Item, ref}] = ch.State()
+					continue
+				}
 				b.set(ch.Item, ch.User, ch.Liked)
 			}
 			b.watermark[shard] = e.Version

@@ -15,11 +15,12 @@ const (
 	sweepPage  = 1000 // 0.6 µs each
 )
 
-// Held is what Redis holds of an item. Count and size may be of different moments.
+// Held is what Redis holds of an item. Its parts may be of different moments.
 type Held struct {
 	Resident bool
 	Count    string // as stored; a healthy one is a decimal number
 	Size     int64  // its set's cardinality, -1 when the key is no set
+	Votes    string // the sum of its votes as stored; "" when it has none
 }
 
 // Sweep calls see with the members of items' sets, those of the i-th item in one or
@@ -46,23 +47,24 @@ func (l *Log) Sweep(ctx context.Context, shard int, items []string, see func(i i
 	return held, nil
 }
 
-// held asks for counts and sizes, in one exchange.
+// held asks for counts, votes and sizes, in one exchange.
 func (l *Log) held(ctx context.Context, shard int, items []string) ([]Held, error) {
 	k, pipe := &l.keys[shard], l.rdb.Pipeline()
-	counts, sizes := pipe.HMGet(ctx, k.counts, items...), make([]*redis.IntCmd, len(items))
+	counts, votes, sizes := pipe.HMGet(ctx, k.counts, items...), pipe.HMGet(ctx, k.votes, items...), make([]*redis.IntCmd, len(items))
 	for i, item := range items {
 		sizes[i] = pipe.SCard(ctx, k.likers+item)
 	}
 	if _, err := pipe.Exec(ctx); answered(err) != nil {
 		return nil, err
 	}
-	if counts.Err() != nil || len(counts.Val()) != len(items) {
-		return nil, errors.Join(errors.New("the counts can't be read"), counts.Err())
+	if err := errors.Join(counts.Err(), votes.Err()); err != nil || len(counts.Val()) != len(items) || len(votes.Val()) != len(items) {
+		return nil, errors.Join(errors.New("the counts can't be read"), err)
 	}
 	held := make([]Held, len(items))
 	for i, count := range counts.Val() {
 		h := &held[i]
 		h.Count, h.Resident = count.(string)
+		h.Votes, _ = votes.Val()[i].(string)
 		if h.Size = sizes[i].Val(); sizes[i].Err() != nil {
 			h.Size = -1
 		}

@@ -22,7 +22,7 @@ const (
 )
 
 // errand is something that an op or a read needs before it can be tried again.
-// Without slot and look it is a load in the background.
+// Without slot, look and vote it is a load in the background.
 type errand struct {
 	kind  kind
 	shard int
@@ -30,6 +30,7 @@ type errand struct {
 	user  string // for unknown
 	slot  *slot
 	look  *look
+	vote  *ballot
 }
 
 const (
@@ -182,6 +183,8 @@ func (c *Counter) retry(e errand) {
 		ok = c.writes.put(e.slot)
 	case e.look != nil:
 		ok = c.reads.put(e.look)
+	case e.vote != nil:
+		ok = c.votes.put(e.vote)
 	}
 	if !ok {
 		e.fail(fmt.Errorf("%w: the queue is full", like.ErrBusy))
@@ -194,9 +197,11 @@ func (e errand) fail(err error) {
 		e.slot.fail(err)
 	case e.look != nil:
 		e.look.fail(err)
+	case e.vote != nil:
+		e.vote.fail(err)
 	}
 }
 
 func (e errand) late(now time.Time) bool {
-	return e.slot != nil && e.slot.late(now) || e.look != nil && e.look.late(now)
+	return e.slot != nil && e.slot.late(now) || e.look != nil && e.look.late(now) || e.vote != nil && e.vote.late(now)
 }

@@ -3,7 +3,6 @@ package counter
 import (
 	"context"
 	"fmt"
-	"maps"
 
 	"plusone/hotpath/like"
 )
@@ -33,12 +32,11 @@ func (p *Pin) Weigh(ctx context.Context, item string) (*Weight, error) {
 	return &Weight{Count: reply[0], forgot: reply[1], At: at}, err
 }
 
-// Since returns what the log says of an item in (from, w.At]: the last state of
-// each user that it names. The log must still have them,
-// see Keeps.
-func (p *Pin) Since(ctx context.Context, item string, from like.Version, w *Weight) (map[string]bool, error) {
-	said := map[string]bool{}
-	for from < w.At {
+// Since returns what the log says of an item in (from, to]: the last change of each
+// user and vote that it names. The log must still have them, see Keeps.
+func (p *Pin) Since(ctx context.Context, item string, from, to like.Version) (map[string]like.Change, error) {
+	said := map[string]like.Change{}
+	for from < to {
 		entries, err := p.l.Read(ctx, p.shard, from, 500)
 		if err != nil {
 			return nil, err
@@ -47,22 +45,17 @@ func (p *Pin) Since(ctx context.Context, item string, from like.Version, w *Weig
 			break
 		}
 		for _, e := range entries {
-			if from = e.Version; from <= w.At {
-				maps.Copy(said, statesOf(item, e))
+			if from = e.Version; from > to {
+				break
+			}
+			for _, ch := range e.Changes {
+				if ch.Item == item {
+					said[ch.User] = ch
+				}
 			}
 		}
 	}
 	return said, nil
-}
-
-func statesOf(item string, e Entry) map[string]bool {
-	said := map[string]bool{}
-	for _, ch := range e.Changes {
-		if ch.Item == item {
-			said[ch.User] = ch.Liked
-		}
-	}
-	return said
 }
 
 // Shift moves the count of a partly resident item, unless its residency has

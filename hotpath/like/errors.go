@@ -27,6 +27,10 @@ var (
 	// ErrElsewhere: all processes write to the other store at present; nothing was
 	// applied.
 	ErrElsewhere = errors.New("writes go to the other store at present")
+	// ErrVoteConflict: the ref stands for a vote of another weight.
+	ErrVoteConflict = errors.New("this ref is a vote of another weight")
+	// ErrCountLimit: the item would count more than MaxVoted.
+	ErrCountLimit = errors.New("the item can't count any more votes")
 	// ErrNotFound: there is no such thing.
 	ErrNotFound = errors.New("not found")
 )

@@ -30,10 +30,12 @@ type Result struct {
 	Err     error   // nil, or why this op was not applied (or may not have been: ErrUnknown)
 }
 
-// Change is one effective change as the log carries it.
+// Change is one effective change as the log carries it: of a like, or of a vote, whose
+// ref is in User behind a mark, and Liked says that it counts.
 type Change struct {
 	Item, User string
 	Liked      bool
+	Weight     int32 // of a vote
 	Version    Version
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -54,8 +55,17 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 	if err != nil {
 		return Applied{}, err
 	}
-	args = append(args, b.window)
-	applied, err := b.apply(ctx, args)
+	sql, args := applySQL, append(args, b.window)
+	if len(b.participants) > 0 {
+		sql, args = applySagasSQL, append(args[:len(args)-1], (*time.Duration)(nil), b.participants)
+	}
+	return b.savepoint(ctx, fmt.Sprintf("apply %d rows", len(rows)), sql, args)
+}
+
+// savepoint runs a statement that answers as applySQL does, so that the transaction can
+// go on without it.
+func (b *Batch) savepoint(ctx context.Context, doing, sql string, args []any) (Applied, error) {
+	applied, err := b.apply(ctx, sql, args)
 	switch {
 	case err == nil:
 		err = b.recountNegative(ctx, applied.Deltas)
@@ -64,7 +74,7 @@ func (b *Batch) Apply(ctx context.Context, rows []Row) (Applied, error) {
 			return Applied{}, failed("forget refused rows", undo)
 		}
 	}
-	return applied, failed(fmt.Sprintf("apply %d rows", len(rows)), err)
+	return applied, failed(doing, err)
 }
 
 // applySQL upserts rows and moves item_counts. $1–$4 are the columns of the
@@ -109,13 +119,9 @@ SELECT (SELECT count(*) FROM moved), d.item_id, d.delta::bigint, c.count
 
 // apply sends savepoint, statement and release in one round trip. After an
 // error the transaction waits for forget.
-func (b *Batch) apply(ctx context.Context, args []any) (applied Applied, err error) {
+func (b *Batch) apply(ctx context.Context, sql string, args []any) (applied Applied, err error) {
 	var batch pgx.Batch
 	batch.Queue(`SAVEPOINT apply`)
-	sql := applySQL
-	if len(b.participants) > 0 {
-		sql, args = applySagasSQL, append(args, b.participants)
-	}
 	batch.Queue(sql, args...).Query(func(rows pgx.Rows) error {
 		applied, err = readApplied(rows)
 		return err
@@ -148,6 +154,13 @@ func readApplied(rows pgx.Rows) (a Applied, err error) {
 	return a, rows.Err()
 }
 
+// sumSQL is what the rows of the item $1 say: its count, and the part of it that is
+// votes, NULL when there never were any.
+const sumSQL = `
+	SELECT l.sum + coalesce(v.sum, 0) AS count, v.sum AS votes
+	  FROM (SELECT coalesce(sum(weight), 0)::bigint AS sum FROM likes WHERE item_id = $1 AND liked) AS l,
+	       (SELECT (sum(CASE WHEN counted THEN weight ELSE 0 END))::bigint AS sum FROM votes WHERE item_id = $1) AS v`
+
 // recountNegative puts right a count that fell below zero, which only damage
 // from outside can cause. The count's row is locked by the statement that moved
 // it, so whoever commits rows of this item later adds to the recounted value.
@@ -157,10 +170,9 @@ func (b *Batch) recountNegative(ctx context.Context, deltas []Delta) error {
 			continue
 		}
 		err := b.tx.QueryRow(ctx, `
-			WITH truth AS (
-				SELECT coalesce(sum(weight), 0) AS count FROM likes WHERE item_id = $1 AND liked
+			WITH truth AS (`+sumSQL+`
 			), recounted AS (
-				UPDATE item_counts SET count = truth.count FROM truth WHERE item_id = $1
+				UPDATE item_counts SET count = truth.count, votes = truth.votes FROM truth WHERE item_id = $1
 				RETURNING item_counts.count
 			), noted AS (
 				INSERT INTO repairs (run, shard, item_id, side, before, after, cause, repaired)

@@ -92,8 +92,9 @@ func (b *Batch) queue(ctx context.Context) error {
 	return err
 }
 
-// Fold makes what Apply changes from now on part of notifications of window each,
-// or of none when it is 0.
+// Fold makes what Apply and ApplyVotes change from now on part of notifications of
+// window each, or of none when it is 0. Where participants are asked the sagas tell of
+// likes, and only votes are folded.
 func (b *Batch) Fold(window time.Duration) {
 	b.window = &window
 	if window == 0 {

@@ -5,7 +5,8 @@
 //
 //   - A change is applied at most once and in order. A row's version never goes
 //     back, so a repeated, late or foreign delivery changes nothing.
-//   - An item's count is the sum of its liked rows in every committed state:
+//   - An item's count is the sum of its liked rows and of its votes in every committed
+//     state:
 //     the statement that moves rows moves the count by the rows that it really
 //     flipped.
 //   - A shard's watermark moves in the transaction that applies the entries

@@ -17,8 +17,8 @@ type Ledger struct {
 func New(pool *pgxpool.Pool) *Ledger { return &Ledger{pool: pool} }
 
 // With returns l for a plusone in which every change begins a saga with
-// participants, called in this order, whose end tells of it: then Apply must fold
-// no notifications. Without participants it is l.
+// participants, called in this order, whose end tells of it. Votes have no part in
+// that. Without participants it is l.
 func (l *Ledger) With(participants []string) *Ledger {
 	return &Ledger{pool: l.pool, participants: participants}
 }

@@ -28,22 +28,27 @@ func (l *Ledger) AtOnce(ctx context.Context, do func(*Moment) error) error {
 	return do(&Moment{tx: tx})
 }
 
-// Count is an item's count, and the watermark of its shard.
-func (m *Moment) Count(ctx context.Context, shard int, item string) (count int64, watermark like.Version, err error) {
+// Sums are an item's count and votes, with the watermark of its shard.
+func (m *Moment) Sums(ctx context.Context, shard int, item string) (s Sums, watermark like.Version, err error) {
 	err = m.tx.QueryRow(ctx, `
-		SELECT coalesce((SELECT count FROM item_counts WHERE item_id = $2), 0), version
-		  FROM watermarks WHERE shard = $1`, shard, item).Scan(&count, &watermark)
+		SELECT coalesce(c.count, 0), coalesce(c.votes, 0), w.version
+		  FROM watermarks w LEFT JOIN item_counts c ON c.item_id = $2
+		 WHERE w.shard = $1`, shard, item).Scan(&s.Count, &s.Votes, &watermark)
 	if errors.Is(err, pgx.ErrNoRows) {
 		err = like.ErrNotFound
 	}
-	return count, watermark, failed("read a count", err)
+	return s, watermark, failed("read a count", err)
 }
 
-// Sum is what an item's count must be: the sum of its liked rows.
-func (m *Moment) Sum(ctx context.Context, item string) (sum int64, err error) {
-	err = m.tx.QueryRow(ctx, `
-		SELECT coalesce(sum(weight), 0) FROM likes WHERE item_id = $1 AND liked`, item).Scan(&sum)
-	return sum, failed("sum an item's rows", err)
+// Recounted are what an item's count and votes must be: the sums of its rows.
+func (m *Moment) Recounted(ctx context.Context, item string) (s Sums, err error) {
+	err = m.tx.QueryRow(ctx, `SELECT count, coalesce(votes, 0) FROM (`+sumSQL+`) AS truth`, item).Scan(&s.Count, &s.Votes)
+	return s, failed("sum an item's rows", err)
+}
+
+// Votes tells what became of votes of an item, order kept.
+func (m *Moment) Votes(ctx context.Context, item string, refs []string) ([]like.VoteState, error) {
+	return votesOf(ctx, m.tx, item, refs)
 }
 
 // Rows looks pairs up, users[i] of items[i]; order kept.

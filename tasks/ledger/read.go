@@ -77,7 +77,8 @@ func (l *Ledger) LikedBy(ctx context.Context, user string, after like.LikedItem,
 // clockSkew is how far Redis' clock may be ahead of this one.
 const clockSkew = 5 * time.Minute
 
-// ReceiptState tells how far the change is that user got the receipt for. When
+// ReceiptState tells how far the change is that user got the receipt for, or a server
+// for a vote, user being "" then. When
 // one receipt covers several changes of the user, a refused one decides, then the
 // one that is behind.
 //
@@ -89,7 +90,7 @@ func (l *Ledger) ReceiptState(ctx context.Context, r like.Receipt, user string) 
 	var saga sagaProgress
 	err := l.pool.QueryRow(ctx, `
 		SELECT w.version, w.floor, (SELECT bool_and(d.undone) FROM dead_letters d
-		                    WHERE d.shard = $1 AND d.version = $2 AND d.user_id = $3),
+		                    WHERE d.shard = $1 AND d.version = $2 AND (d.user_id = $3 OR $3 = '' AND d.user_id ^@ '%')),
 		       s.state, s.rejected_by, s.reason, s.told
 		  FROM watermarks w
 		  LEFT JOIN LATERAL (`+sagaProgressSQL+`) s ON true

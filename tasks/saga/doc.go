@@ -34,6 +34,7 @@
 //     keeps who has taken it back (retract.lua) and whose unit is back (giveback.lua),
 //     and a saga has ended when both are done. One that its user has unliked before
 //     is an unlike like any other.
+//   - Votes ask no participant: what was paid was agreed to before.
 //   - Receivers of notifications are told of what all agreed to, and of nothing else;
 //     of what was compensated by hand after that they are told the opposite.
 //   - A saga is claimed before each step, for longer than the step can take. Every

@@ -136,6 +136,16 @@ func (nothing) Counts(_ context.Context, items, _ []string) ([]like.Reading, err
 	return all, nil
 }
 
+// Sizes implements counter.Source.
+func (nothing) Sizes(_ context.Context, items []string) ([]like.Size, error) {
+	return make([]like.Size, len(items)), nil
+}
+
+// Votes implements counter.Source.
+func (nothing) Votes(_ context.Context, items, _ []string, _ []int) ([]like.VoteState, []like.Version, error) {
+	return make([]like.VoteState, len(items)), make([]like.Version, len(items)), nil
+}
+
 // LoadLikers implements counter.Source.
 func (nothing) LoadLikers(context.Context, []string, int, func(string, []string) error) error {
 	return nil

@@ -71,15 +71,6 @@ func (t Tuning) ParticipantNames() []string {
 	return names
 }
 
-// FoldWindow is the window in which what reaches the ledger is told, 0 when it is
-// told by the sagas that it begins.
-func (t Tuning) FoldWindow() time.Duration {
-	if len(t.Participants) > 0 {
-		return 0
-	}
-	return t.WebhookWindow
-}
-
 // HTTP bounds the public listener.
 type HTTP struct {
 	Listen       string        `help:"Address of the public listener (default: ${default})." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
