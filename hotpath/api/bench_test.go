@@ -31,6 +31,8 @@ func (c instant) Read(context.Context, []string, string) ([]like.Reading, error)
 	return c.readings, nil
 }
 
+func (instant) Vote(context.Context, like.VoteOp) like.Voted { return like.Voted{} }
+
 func (c instant) Recent(item []byte, now time.Time) (like.Reading, bool) {
 	if string(item) != c.hot {
 		return like.Reading{}, false

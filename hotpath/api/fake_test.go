@@ -24,6 +24,9 @@ type memory struct {
 	askedBy  string                           // the user of the last Read or ReceiptState
 	receipts map[like.Receipt]like.State      // known receipts
 
+	votes  map[[2]string]like.Voted // by item and ref
+	polled like.VoteOp              // the last one
+
 	rejectedBy, reason string // of those that are compensated
 }
 
@@ -157,4 +160,33 @@ func (m *memory) applied() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.calls
+}
+
+// Vote keeps one weight for each ref, and adds nothing to a count.
+func (m *memory) Vote(_ context.Context, op like.VoteOp) like.Voted {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.polled = op
+	at := [2]string{op.Item, op.Ref}
+	was, known := m.votes[at]
+	switch {
+	case m.fail != nil:
+		return like.Voted{Err: m.fail}
+	case !known && op.Want == like.LookAtVote:
+		return like.Voted{Err: like.ErrNotFound}
+	case known && op.Want == like.CountVote && was.Weight != op.Weight:
+		return like.Voted{Err: like.ErrVoteConflict}
+	case known && (op.Want != like.RefundVote || !was.Counted):
+		return was
+	}
+	m.version++
+	was.Known, was.Counted, was.Version = true, op.Want == like.CountVote, m.version
+	was.Weight = max(was.Weight, op.Weight)
+	was.Receipt = like.Receipt{Shard: 3, Version: m.version}
+	was.Count = was.Adds()
+	if m.votes == nil {
+		m.votes = map[[2]string]like.Voted{}
+	}
+	m.votes[at] = was
+	return was
 }

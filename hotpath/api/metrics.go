@@ -20,6 +20,7 @@ type metrics struct {
 
 	ops                *prometheus.CounterVec
 	changed, unchanged prometheus.Counter
+	votes              *prometheus.CounterVec
 }
 
 // methods and statuses are the labels that have a place in kept; the first
@@ -45,6 +46,9 @@ func newMetrics(to prometheus.Registerer, conns func() int) (*metrics, error) {
 		ops: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "plusone_ops_total", Help: "Likes and unlikes by what became of them: changed, unchanged or an error's code.",
 		}, []string{"result"}),
+		votes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "plusone_votes_total", Help: "Calls about votes by what they answered: counted, refunded or an error's code.",
+		}, []string{"result"}),
 	}
 	durations := prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name: "plusone_http_request_duration_seconds", Help: "Time from a request's arrival to its answer.",
@@ -62,7 +66,7 @@ func newMetrics(to prometheus.Registerer, conns func() int) (*metrics, error) {
 	for _, err := range []error{like.ErrBusy, like.ErrUnavailable, like.ErrUnknown} {
 		m.ops.WithLabelValues(explain(err).code)
 	}
-	return m, errors.Join(to.Register(m.requests), to.Register(m.ops), to.Register(durations), to.Register(connections))
+	return m, errors.Join(to.Register(m.requests), to.Register(m.ops), to.Register(m.votes), to.Register(durations), to.Register(connections))
 }
 
 // answered counts an answer.
@@ -107,3 +111,6 @@ func (m *metrics) applied(r *like.Result) {
 func (m *metrics) failed(err error, n int) {
 	m.ops.WithLabelValues(explain(err).code).Add(float64(n))
 }
+
+// voted counts an answer about a vote.
+func (m *metrics) voted(result string) { m.votes.WithLabelValues(result).Inc() }

@@ -60,7 +60,9 @@ var table = []row{
 	{like.ErrNotFound, 404, "not_found", "There is no such thing."},
 	{errMethod, 405, "method_not_allowed", ""},
 	{errReadTimeout, 408, "request_timeout", ""},
-	{like.ErrFrozen, 409, "item_frozen", "This item is frozen: it takes no new likes. Nothing was applied."},
+	{like.ErrFrozen, 409, "item_frozen", "This item is frozen: it takes no new likes and votes. Nothing was applied."},
+	{like.ErrVoteConflict, 409, "vote_conflict", ""},
+	{like.ErrCountLimit, 409, "count_limit", ""},
 	{errTooLarge, 413, "body_too_large", ""},
 	{errMediaType, 415, "unsupported_media_type", ""},
 	{like.ErrRefused, 422, "refused", "Postgres refuses this change; nothing was applied."},
@@ -73,7 +75,7 @@ var table = []row{
 	{
 		like.ErrUnknown, 503, "outcome_unknown",
 		"No answer came from the store, so the change may or may not have been applied. " +
-			"Repeat a like or unlike: that is always safe. For a toggle, read the state first.",
+			"Repeat a like, an unlike or a vote: that is always safe. For a toggle, read the state first.",
 	},
 	{context.DeadlineExceeded, 503, "timeout", "The stores did not answer in time."},
 }

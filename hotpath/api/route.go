@@ -29,10 +29,15 @@ var (
 		pattern: "/v1/items/{item}/like", allow: "PUT, DELETE",
 		methods: []method{{"PUT", (*Server).putLike}, {"DELETE", (*Server).deleteLike}},
 	}
-	toggleRoute        = &route{pattern: "/v1/items/{item}/like/toggle", allow: "POST", methods: []method{{"POST", (*Server).toggleLike}}}
-	itemRoute          = get("/v1/items/{item}", (*Server).readItem)
-	itemsRoute         = get("/v1/items", (*Server).readItems)
-	likesRoute         = &route{pattern: "/v1/likes", allow: "POST", methods: []method{{"POST", (*Server).postLikes}}}
+	toggleRoute = &route{pattern: "/v1/items/{item}/like/toggle", allow: "POST", methods: []method{{"POST", (*Server).toggleLike}}}
+	itemRoute   = get("/v1/items/{item}", (*Server).readItem)
+	itemsRoute  = get("/v1/items", (*Server).readItems)
+	likesRoute  = &route{pattern: "/v1/likes", allow: "POST", methods: []method{{"POST", (*Server).postLikes}}}
+	votesRoute  = &route{pattern: "/v1/items/{item}/votes", allow: "POST", methods: []method{{"POST", (*Server).postVote}}}
+	voteRoute   = &route{
+		pattern: "/v1/items/{item}/votes/{ref}", allow: "GET, HEAD, DELETE",
+		methods: []method{{"GET", (*Server).readVote}, {"HEAD", (*Server).readVote}, {"DELETE", (*Server).deleteVote}},
+	}
 	likersRoute        = get("/v1/items/{item}/likers", (*Server).listLikers)
 	userLikesRoute     = get("/v1/users/{user}/likes", (*Server).listLikes)
 	receiptRoute       = get("/v1/receipts/{receipt}", (*Server).readReceipt)
@@ -48,7 +53,7 @@ func get(pattern string, do func(*Server, context.Context, *call) error) *route 
 var routes = func() []*route {
 	all := []*route{
 		noRoute, badRequest, likeRoute, toggleRoute, itemRoute, itemsRoute, likesRoute,
-		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute,
+		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute, votesRoute, voteRoute,
 	}
 	for i, r := range all {
 		r.index = i
@@ -117,6 +122,11 @@ func matchItem(deeper bool, arg, tail []byte, more bool) (*route, []byte) {
 		return toggleRoute, arg
 	case "likers":
 		return likersRoute, arg
+	case "votes":
+		return votesRoute, arg
+	}
+	if ref, ok := bytes.CutPrefix(tail, []byte("votes/")); ok && bytes.IndexByte(ref, '/') < 0 {
+		return voteRoute, arg
 	}
 	return noRoute, nil
 }

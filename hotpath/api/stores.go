@@ -16,6 +16,8 @@ type Counter interface {
 	Apply(ctx context.Context, ops []like.Op, results []like.Result) error
 	// Read answers one Reading per item and keeps the order; user "" is nobody.
 	Read(ctx context.Context, items []string, user string) ([]like.Reading, error)
+	// Vote applies one op on a vote; the result holds its error, too.
+	Vote(ctx context.Context, op like.VoteOp) like.Voted
 	// Recent tells an item's count at once, if it is known without asking anybody. It
 	// keeps nothing of item.
 	Recent(item []byte, now time.Time) (like.Reading, bool)
