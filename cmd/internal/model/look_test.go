@@ -24,7 +24,7 @@ func (r *rig) look(shards int) (*model.Seen, error) {
 	ctx := context.Background()
 	s := &model.Seen{
 		Shards: make([]model.SeenShard, shards), Items: map[string]model.SeenItem{},
-		Rows: map[model.Pair]model.Row{}, Counts: map[string]int64{},
+		Rows: map[model.Pair]model.Row{}, Counts: map[string]int64{}, Votes: map[string]int64{},
 	}
 	if err := r.lookAtRedis(ctx, s); err != nil {
 		return nil, fmt.Errorf("look at redis: %w", err)
@@ -43,6 +43,7 @@ type ofShard struct {
 	info   *redis.XInfoStreamCmd
 	pin    *redis.IntCmd
 	partly *redis.StringSliceCmd
+	votes  *redis.MapStringStringCmd
 }
 
 func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
@@ -53,6 +54,7 @@ func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
 			meta: pipe.HGet(ctx, key(n, "meta"), "shards"), counts: pipe.HGetAll(ctx, key(n, "counts")),
 			log: pipe.XRange(ctx, key(n, "log"), "-", "+"), info: pipe.XInfoStream(ctx, key(n, "log")),
 			pin: pipe.Exists(ctx, key(n, "pin")), partly: pipe.SMembers(ctx, key(n, "partly")),
+			votes: pipe.HGetAll(ctx, key(n, "votes")),
 		}
 	}
 	sets := map[string]*redis.StringSliceCmd{}
@@ -67,7 +69,7 @@ func (r *rig) lookAtRedis(ctx context.Context, s *model.Seen) error {
 		if !s.Shards[n].Open {
 			continue
 		}
-		if err := resident(s, asked[n].counts.Val(), sets, asked[n].partly.Val()); err != nil {
+		if err := resident(s, &asked[n], sets); err != nil {
 			return fmt.Errorf("shard %d: %w", n, err)
 		}
 	}
@@ -108,7 +110,15 @@ func entry(m redis.XMessage) (e model.Entry, err error) {
 	for _, line := range strings.Split(text, "\n") {
 		words := strings.Split(line, " ")
 		for _, w := range words[1:] {
-			e.Changes = append(e.Changes, like.Change{Item: words[0], User: w[1:], Liked: w[0] == '+', Version: e.Version})
+			ch := like.Change{Item: words[0], User: w[1:], Liked: w[0] == '+', Version: e.Version}
+			if part := strings.Split(ch.User, "%"); len(part) == 3 { // %weight%ref
+				n, err := strconv.Atoi(part[1])
+				if err != nil {
+					return e, err
+				}
+				ch.User, ch.Weight = like.VoteUser(part[2]), int32(n)
+			}
+			e.Changes = append(e.Changes, ch)
 		}
 	}
 	return e, nil
@@ -116,8 +126,9 @@ func entry(m redis.XMessage) (e model.Entry, err error) {
 
 // resident notes the items that counts names. Those that are resident partly must
 // be named so: a like of another item does not look whether it is.
-func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.StringSliceCmd, partly []string) error {
-	for item, count := range counts {
+func resident(s *model.Seen, a *ofShard, sets map[string]*redis.StringSliceCmd) error {
+	partly, votes := a.partly.Val(), a.votes.Val()
+	for item, count := range a.counts.Val() {
 		if isLive(item) {
 			continue
 		}
@@ -140,6 +151,11 @@ func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.St
 		if it.Partly != slices.Contains(partly, item) {
 			return fmt.Errorf("item %q is resident partly: %t, but named so are %q", item, it.Partly, partly)
 		}
+		if sum, has := votes[item]; has {
+			if it.Votes, err = strconv.ParseInt(sum, 10, 64); err != nil {
+				return err
+			}
+		}
 		s.Items[item] = it
 	}
 	return nil
@@ -147,11 +163,13 @@ func resident(s *model.Seen, counts map[string]string, sets map[string]*redis.St
 
 func (r *rig) lookAtLedger(ctx context.Context, s *model.Seen) error {
 	rows, err := r.door.Query(ctx, `
-		SELECT 1, item_id, user_id, liked, version FROM likes
-		UNION ALL SELECT 2, item_id, '', false, count FROM item_counts
-		UNION ALL SELECT 3, shard::text, '', false, version FROM watermarks
-		UNION ALL SELECT 4, shard::text, '', false, floor FROM watermarks
-		UNION ALL SELECT 5, '', '', false, count(*) FROM repairs`)
+		SELECT 1, item_id, user_id, liked, version, 0 FROM likes
+		UNION ALL SELECT 1, item_id, '%' || ref, counted, version, weight FROM votes
+		UNION ALL SELECT 2, item_id, '', false, count, 0 FROM item_counts
+		UNION ALL SELECT 3, shard::text, '', false, version, 0 FROM watermarks
+		UNION ALL SELECT 4, shard::text, '', false, floor, 0 FROM watermarks
+		UNION ALL SELECT 5, '', '', false, count(*), 0 FROM repairs
+		UNION ALL SELECT 6, item_id, '', false, votes, 0 FROM item_counts WHERE votes IS NOT NULL`)
 	if err != nil {
 		return err
 	}
@@ -161,7 +179,8 @@ func (r *rig) lookAtLedger(ctx context.Context, s *model.Seen) error {
 		var item, user string
 		var liked bool
 		var n int64
-		if err := rows.Scan(&kind, &item, &user, &liked, &n); err != nil {
+		var weight int32
+		if err := rows.Scan(&kind, &item, &user, &liked, &n, &weight); err != nil {
 			return err
 		}
 		if isLive(item) {
@@ -170,9 +189,11 @@ func (r *rig) lookAtLedger(ctx context.Context, s *model.Seen) error {
 		shard, _ := strconv.Atoi(item)
 		switch {
 		case kind == 1:
-			s.Rows[model.Pair{Item: item, User: user}] = model.Row{Liked: liked, Version: like.Version(n)}
+			s.Rows[model.Pair{Item: item, User: user}] = model.Row{Liked: liked, Version: like.Version(n), Weight: weight}
 		case kind == 2:
 			s.Counts[item] = n
+		case kind == 6:
+			s.Votes[item] = n
 		case kind == 5:
 			s.Repairs = int(n)
 		case shard >= len(s.Shards): // a process with another number of shards asked for it

@@ -131,6 +131,9 @@ func (w *World) matchItems(s *Seen, touched Set) error {
 // MatchUsers compares an item's set. What is not known of a partly resident item
 // must be in the ledger.
 func (w *World) MatchUsers(item string, it SeenItem, want Set) error {
+	if votes := w.Votes(item); it.Votes != votes && !w.LogOf(item).Behind() {
+		return fmt.Errorf("its votes are %d, want %d", it.Votes, votes)
+	}
 	if !it.Partly {
 		if !maps.Equal(it.Users, want) {
 			return fmt.Errorf("its set is %v, want %v", it.Users, want)
@@ -147,7 +150,7 @@ func (w *World) MatchUsers(item string, it SeenItem, want Set) error {
 			return fmt.Errorf("the ledger would be asked about %s, and say %t, want %t", user, stored[user], want[user])
 		}
 	}
-	if it.Count != int64(len(want)) {
+	if it.Count != int64(len(want))+it.Votes {
 		return fmt.Errorf("it counts %d, want %v", it.Count, want)
 	}
 	return nil

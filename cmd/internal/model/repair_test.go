@@ -90,7 +90,7 @@ func (m *machine) spoil(item string) []string {
 		machine: m, item: item, user: user, pair: p, row: m.w.Rows[p], it: m.seen.Items[item],
 		set: key(shard, "likers:"+item), counts: key(shard, "counts"), door: m.r.doors[m.r.active],
 	}
-	switch rapid.SampledFrom([]string{"set", "count", "type", "row", "books"}).Draw(m.T, "damage") {
+	switch rapid.SampledFrom([]string{"set", "count", "type", "row", "books", "votes"}).Draw(m.T, "damage") {
 	case "set":
 		return w.members()
 	case "count":
@@ -103,6 +103,9 @@ func (m *machine) spoil(item string) []string {
 		return []string{w.of(reconcile.CauseSetBroken)}
 	case "row":
 		return w.ledgerRow()
+	case "votes":
+		w.door.HIncrBy(background, key(shard, "votes"), item, int64(rapid.SampledFrom([]int{-5, 3, 100}).Draw(m.T, "votes by")))
+		return []string{w.of(reconcile.CauseVotes)}
 	default:
 		m.exec("INSERT INTO item_counts (item_id, bucket, count) VALUES ($1, 0, 7) ON CONFLICT (item_id) DO UPDATE SET count = item_counts.count + 7", item)
 		return []string{w.of(reconcile.CauseLedgerCount)}

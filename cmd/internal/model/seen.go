@@ -24,6 +24,7 @@ type SeenItem struct {
 	Users  Set
 	Partly bool
 	Others Set
+	Votes  int64 // the sum of its votes
 }
 
 // Seen is what both stores hold at one quiet moment.
@@ -32,15 +33,20 @@ type Seen struct {
 	Items   map[string]SeenItem // of open shards
 	Rows    map[Pair]Row
 	Counts  map[string]int64 // of the ledger, by item
+	Votes   map[string]int64 // of them, votes
 	Repairs int              // findings ever noted
 }
 
 // Sound holds the invariants that need no model. before is what was seen a step
 // ago.
 func (s *Seen) Sound(before *Seen) error {
-	liked := map[string]int64{}
+	liked, votes := map[string]int64{}, map[string]int64{}
 	for pair, row := range s.Rows {
-		if row.Liked {
+		switch {
+		case row.Liked && isVote(pair):
+			liked[pair.Item] += int64(row.Weight)
+			votes[pair.Item] += int64(row.Weight)
+		case row.Liked:
 			liked[pair.Item]++
 		}
 		if was := before.Rows[pair].Version; row.Version < was {
@@ -52,9 +58,14 @@ func (s *Seen) Sound(before *Seen) error {
 			return fmt.Errorf("I1: the ledger counts %d likes of %s, its rows are %d", s.Counts[item], item, liked[item])
 		}
 	}
+	for item := range merged(votes, s.Votes) {
+		if s.Votes[item] != votes[item] {
+			return fmt.Errorf("I1: the ledger says %d of the votes of %s, its rows are %d", s.Votes[item], item, votes[item])
+		}
+	}
 	for item, it := range s.Items {
-		if !it.Partly && it.Count != int64(len(it.Users)) {
-			return fmt.Errorf("I2: %s counts %d and has %d likers", item, it.Count, len(it.Users))
+		if !it.Partly && it.Count != int64(len(it.Users))+it.Votes {
+			return fmt.Errorf("I2: %s counts %d and has %d likers and votes of %d", item, it.Count, len(it.Users), it.Votes)
 		}
 	}
 	return s.apart(liked)
@@ -69,7 +80,7 @@ func (s *Seen) apart(liked map[string]int64) error {
 				continue
 			}
 			for _, ch := range e.Changes {
-				pending[ch.Item]++
+				pending[ch.Item] += 1 + int64(ch.Weight)
 			}
 		}
 	}

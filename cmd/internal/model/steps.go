@@ -93,7 +93,11 @@ func (w *World) Deliver(e Entry) {
 		p := Pair{Item: ch.Item, User: ch.User}
 		// Of two changes in one entry the later one counts.
 		if row, has := w.Rows[p]; !has || row.Version <= e.Version {
-			w.Rows[p] = Row{Liked: ch.Liked, Version: e.Version}
+			weight := ch.Weight
+			if row.Liked { // it stands while the vote counts
+				weight = row.Weight
+			}
+			w.Rows[p] = Row{Liked: ch.Liked, Version: e.Version, Weight: weight}
 		}
 	}
 }

@@ -14,10 +14,12 @@ type Pair = counter.Pair
 // Set is the users who like an item.
 type Set map[string]bool
 
-// Row is what the ledger has of a pair; an unlike stays as Liked = false.
+// Row is what the ledger has of a pair; an unlike stays as Liked = false. Votes are
+// pairs, too, of an item and like.VoteUser(ref), with a weight.
 type Row struct {
 	Liked   bool
 	Version like.Version
+	Weight  int32
 }
 
 // Entry is one entry of a log. One without changes is a marker.
@@ -96,15 +98,15 @@ func (w *World) users(item string) Set {
 func (w *World) Stored(item string) Set {
 	users := Set{}
 	for pair, row := range w.Rows {
-		if pair.Item == item && row.Liked {
+		if pair.Item == item && row.Liked && !isVote(pair) {
 			users[pair.User] = true
 		}
 	}
 	return users
 }
 
-// Count is how many like an item, Likes whether a user does.
-func (w *World) Count(item string) int64 { return int64(len(w.users(item))) }
+// Count is how many like an item, and its votes; Likes whether a user does.
+func (w *World) Count(item string) int64 { return int64(len(w.users(item))) + w.Votes(item) }
 
 // Likes reports whether a pair is liked.
 func (w *World) Likes(p Pair) bool { return w.users(p.Item)[p.User] }
