@@ -30,7 +30,7 @@ type Freezer struct {
 }
 
 // ErrNotYet: the ledger has it, and Redis could not be told.
-var ErrNotYet = errors.New("Postgres has it, but Redis does not answer: likes may still be accepted until it has heard of it, " +
+var ErrNotYet = errors.New("kept in Postgres, but Redis does not answer: likes may still be accepted until it has heard of it, " +
 	"within a round of the reconciler")
 
 // Freeze freezes items, or unfreezes them. Errors: ErrNotYet, like.ErrUnavailable.

@@ -127,7 +127,7 @@ type moment struct {
 }
 
 func (m *moment) append(b []byte, t time.Time) []byte {
-	if m.text != nil && t == m.at { //nolint:staticcheck // other clocks or zones only cost time
+	if m.text != nil && t == m.at { // other clocks or zones only cost time
 		return append(b, m.text...)
 	}
 	from := len(b)

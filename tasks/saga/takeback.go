@@ -28,7 +28,7 @@ func (e *Engine) takeBack(ctx context.Context, sagas []ledger.ClaimedSaga) error
 		sagas = lacking
 		if try > 0 && len(sagas) > 0 {
 			if sleep(ctx, loadPause<<try); ctx.Err() != nil {
-				return nil // we are being stopped: whoever is next looks again
+				return ctx.Err() // whoever is next looks again
 			}
 		}
 	}
