@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"plusone/hotpath/like"
 )
@@ -114,6 +115,10 @@ type Counter struct {
 	lanes sync.WaitGroup
 }
 
+// noNotifications switches off what go-redis asks a new connection for by itself:
+// when that fails as a server goes away, v9.23.0 may wait for its own lock for good.
+var noNotifications = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+
 // New connects nothing yet; the first op does. conn says where Redis is; its
 // retries are switched off, since a script whose answer was lost may have run.
 func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error) {
@@ -122,6 +127,7 @@ func New(conn redis.UniversalOptions, src Source, opt Options) (*Counter, error)
 		return nil, fmt.Errorf("shards must be a power of two from 1 to %d, not %d", Buckets, opt.Shards)
 	}
 	conn.MaxRetries = -1
+	conn.MaintNotificationsConfig = noNotifications
 	conn.ContextTimeoutEnabled = true
 	conn.DialerRetries = 1
 	conn.ReadTimeout, conn.WriteTimeout = opt.Timeout, opt.Timeout

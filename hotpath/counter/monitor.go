@@ -23,6 +23,7 @@ const probeKey = "p1:probe"
 // NewFence returns a Fence, which lets nothing through before Run has polled.
 func NewFence(conn redis.UniversalOptions, modes Modes, opt FenceOptions) *Fence {
 	conn.MaxRetries, conn.DialerRetries = -1, 1
+	conn.MaintNotificationsConfig = noNotifications
 	conn.ContextTimeoutEnabled = true
 	conn.DialTimeout, conn.ReadTimeout, conn.WriteTimeout = probeTime, probeTime, probeTime
 	conn.PoolSize = 1

@@ -8,6 +8,7 @@ import (
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Redis is the Redis at one URL.
@@ -47,6 +48,8 @@ func parse(url string) (*redis.Options, error) {
 	o.MaxRetries = -1 // what is retried, and when, is decided where it is known what it does
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
+	// Asking for them, v9.23.0 may wait for its own lock for good when a server goes away.
+	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTime, replyTime, replyTime, poolTime
 	return o, nil
 }
@@ -99,7 +102,7 @@ func (r *Redis) Universal() redis.UniversalOptions {
 	return redis.UniversalOptions{
 		Addrs: []string{o.Addr}, DB: o.DB, Username: o.Username, Password: o.Password, TLSConfig: cloneTLS(o.TLSConfig),
 		Protocol: o.Protocol, ClientName: o.ClientName,
-		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, ContextTimeoutEnabled: true,
+		MaxRetries: o.MaxRetries, DialerRetries: o.DialerRetries, ContextTimeoutEnabled: true, MaintNotificationsConfig: o.MaintNotificationsConfig,
 		DialTimeout: dialTime, ReadTimeout: replyTime, WriteTimeout: replyTime, PoolTimeout: poolTime,
 	}
 }
