@@ -115,8 +115,8 @@ type Counter struct {
 	lanes sync.WaitGroup
 }
 
-// noNotifications switches off what go-redis asks a new connection for by itself:
-// when that fails as a server goes away, v9.23.0 may wait for its own lock for good.
+// noNotifications switches off what go-redis asks a new connection for by itself: a
+// Redis of one's own sends none, and while one connection waits for the answer, others do.
 var noNotifications = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 
 // New connects nothing yet; the first op does. conn says where Redis is; its

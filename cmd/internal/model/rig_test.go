@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
@@ -103,6 +104,8 @@ func build(t testing.TB, servers []string, most int) *rig {
 	conn := redis.UniversalOptions{Addrs: servers[:1], Dialer: r.redis.dial}
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs: servers[:1], Dialer: r.redis.dial, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+		// A drain may run within a handshake that is held back, and would wait for that one's lock.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})
 	t.Cleanup(func() { _ = rdb.Close() })
 	for _, n := range numbersOfShards {

@@ -48,7 +48,7 @@ func parse(url string) (*redis.Options, error) {
 	o.MaxRetries = -1 // what is retried, and when, is decided where it is known what it does
 	o.DialerRetries = 1
 	o.ContextTimeoutEnabled = true
-	// Asking for them, v9.23.0 may wait for its own lock for good when a server goes away.
+	// A Redis of one's own sends none, and while one connection waits for the answer, others do.
 	o.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout, o.PoolTimeout = dialTime, replyTime, replyTime, poolTime
 	return o, nil
