@@ -70,7 +70,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
 		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
 		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
-		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience,
+		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Origins: s.CORSOrigins,
 		CookieSecret: p.layout.Secret, Log: p.log,
 	})
 	if err != nil {

@@ -26,6 +26,10 @@ type call struct {
 	result1 [1]like.Result
 	newID   [32]byte
 	body    [answerSize]byte
+	tagRoom [24]byte
+
+	// Who may keep the answer, and what it is known by.
+	cache, tag []byte
 
 	// Where the client stands, for the fields RateLimit and RateLimit-Policy.
 	allowed, policies []byte
@@ -35,13 +39,13 @@ var calls = sync.Pool{New: func() any { return new(call) }}
 
 func newCall(http *fasthttp.RequestCtx) *call {
 	c := calls.Get().(*call)
-	c.http, c.route = http, noRoute
+	c.http, c.route, c.cache = http, noRoute, forNobody
 	return c
 }
 
 // release hands the call on; nothing of it may be used any more.
 func (c *call) release() {
-	c.http, c.id, c.route, c.who, c.arg, c.query = nil, nil, nil, caller{}, "", nil
+	c.http, c.id, c.route, c.who, c.arg, c.query, c.tag = nil, nil, nil, caller{}, "", nil, nil
 	c.allowed, c.policies = c.allowed[:0], c.policies[:0]
 	c.item1, c.op1, c.result1 = [1]string{}, [1]like.Op{}, [1]like.Result{}
 	calls.Put(c)

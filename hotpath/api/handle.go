@@ -24,14 +24,19 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	err := s.serve(c)
 	if err != nil {
 		s.refuse(c, err)
-	} else if v := s.identity.visitors; v != nil && c.who == (caller{}) && ctx.IsGet() {
-		v.greet(ctx, peerOf(ctx), time.Now())
+	} else if s.greets(c) {
+		s.identity.visitors.greet(ctx, peerOf(ctx), time.Now())
 	}
 	s.finish(c)
 	s.metrics.took(c.route, time.Since(ctx.Time()))
 	if !errors.Is(err, errPanic) { // after one, nobody knows what is still in use
 		c.release()
 	}
+}
+
+// greets reports whether the answer brings a visitor's cookie, if it is no error.
+func (s *Server) greets(c *call) bool {
+	return s.identity.visitors != nil && c.who == (caller{}) && c.http.IsGet()
 }
 
 // serve finds out what to do, for whom, and does it. A panic is an error like
@@ -80,6 +85,9 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 	}
 	r, arg := match(path)
 	c.route, c.query = r, query
+	if s.preflight(c) {
+		return nil, nil
+	}
 	peer := peerOf(c.http)
 	if err := s.admitAddress(c, peer); err != nil {
 		return nil, err
@@ -107,6 +115,7 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 func (s *Server) refuse(c *call, err error) {
 	row := explain(err)
 	s.report(c, row, err)
+	c.cache, c.tag = forNobody, nil
 	r := &c.http.Response
 	r.SetStatusCode(row.status)
 	r.Header.SetContentType("application/problem+json")
@@ -145,14 +154,25 @@ var (
 	contentTypeOptionsHeader = []byte("X-Content-Type-Options")
 	rateLimitHeader          = []byte("Ratelimit")
 	rateLimitPolicyHeader    = []byte("Ratelimit-Policy")
-	noStore, noSniff         = []byte("no-store"), []byte("nosniff")
+	etagHeader               = []byte("Etag")
+	varyHeader               = []byte("Vary")
+	noSniff                  = []byte("nosniff")
 )
 
 // finish adds what every answer has.
 func (s *Server) finish(c *call) {
 	r := &c.http.Response
 	r.Header.SetCanonical(requestIDHeader, c.id)
-	r.Header.SetCanonical(cacheControlHeader, noStore)
+	r.Header.SetCanonical(cacheControlHeader, c.cache)
+	if c.tag != nil {
+		r.Header.SetCanonical(etagHeader, c.tag)
+	}
+	if s.identity.origins != nil || c.http.IsGet() || c.http.IsHead() {
+		r.Header.SetCanonical(varyHeader, s.vary)
+	}
+	if s.identity.origins != nil {
+		s.admitPage(c)
+	}
 	r.Header.SetCanonical(contentTypeOptionsHeader, noSniff)
 	if len(c.policies) > 0 {
 		r.Header.SetCanonical(rateLimitHeader, c.allowed)

@@ -174,7 +174,7 @@ func wantProblem(t testing.TB, a *answer, status int, code string) map[string]an
 	if id := a.header.Get("X-Request-Id"); id == "" || p["request_id"] != id {
 		t.Fatalf("the document has request id %v, the header %q", p["request_id"], id)
 	}
-	if a.header.Get("Server") != "" || a.header.Get("Cache-Control") != "no-store" {
+	if a.header.Get("Server") != "" || a.header.Get("Cache-Control") != "private, no-store" {
 		if a.header.Get("Retry-After") == "" { // the listener's own refusal has fewer headers
 			t.Fatalf("headers %v", a.header)
 		}

@@ -39,6 +39,8 @@ type IdentityOptions struct {
 
 	CookieSecret []byte // for AuthCookie: at least MinSecret bytes, the same in every process
 
+	Origins []Origin // of pages elsewhere that may ask in the name of their visitors; nil: none
+
 	Algorithms []string      // RS256 and ES256, for JWKS only
 	Issuer     string        // what iss must be, when set
 	Audience   string        // what aud must hold, when set
@@ -53,6 +55,7 @@ type Identity struct {
 	servers  []serverKey
 	tokens   *tokens   // with AuthJWT
 	visitors *visitors // with AuthCookie
+	origins  origins
 }
 
 type serverKey struct {
@@ -76,6 +79,10 @@ func NewIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
 		}
 		id.servers = append(id.servers, k)
 	}
+	var err error
+	if id.origins, err = newOrigins(o.Origins); err != nil {
+		return nil, err
+	}
 	switch o.Auth {
 	case AuthHeader:
 	case AuthJWT:
@@ -88,7 +95,7 @@ func NewIdentity(ctx context.Context, o IdentityOptions) (*Identity, error) {
 		if len(o.CookieSecret) < MinSecret {
 			return nil, fmt.Errorf("auth cookie: the secret has %d bytes, at least %d are needed", len(o.CookieSecret), MinSecret)
 		}
-		id.visitors = &visitors{o.CookieSecret}
+		id.visitors = &visitors{o.CookieSecret, id.origins}
 	default:
 		return nil, fmt.Errorf("auth is %q, want %s, %s or %s", o.Auth, AuthHeader, AuthJWT, AuthCookie)
 	}
@@ -163,6 +170,18 @@ func (id *Identity) whoByToken(token []byte, user string) (caller, error) {
 // errVisitorID keeps users apart from visitors: only a cookie makes one of those,
 // and only a server may name one.
 var errVisitorID = fmt.Errorf("%w: ids that begin with %s are those of visitors, who have cookies", like.ErrBadID, visitorPrefix)
+
+// varies names the headers that answers depend on.
+func (id *Identity) varies() string {
+	names := "Authorization, X-User-ID"
+	if id.visitors != nil {
+		names += ", Cookie"
+	}
+	if id.origins != nil {
+		names += ", Origin"
+	}
+	return names
+}
 
 // server is the name of the server key that token is, or "".
 func (id *Identity) server(token []byte) (name string) {

@@ -38,7 +38,8 @@ func (s *Server) listLikers(ctx context.Context, c *call) error {
 		b = appendListed(b, i, `{"user":`, l.User)
 		b = append(appendTime(b, l.At), '}')
 	}
-	return c.answer(appendNext(b, next))
+	b = appendNext(b, next)
+	return s.share(c, b, c.documentTag(b))
 }
 
 // listLikes answers what a user likes, to that user and to servers.

@@ -28,7 +28,7 @@ type metrics struct {
 var (
 	methods  = []string{"other", "GET", "HEAD", "PUT", "DELETE", "POST", "OPTIONS"}
 	statuses = func() []int {
-		all := []int{200, internal.status}
+		all := []int{200, 204, 304, internal.status}
 		for _, r := range table {
 			if r.status != all[len(all)-1] {
 				all = append(all, r.status)

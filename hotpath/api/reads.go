@@ -19,7 +19,16 @@ func (s *Server) readItem(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(appendReading(c.body[:0], &readings[0], c.who.user != ""))
+	return s.tell(c, &readings[0])
+}
+
+// tell sends a reading of one item: to somebody with whether he likes it, else to
+// everybody.
+func (s *Server) tell(c *call, r *like.Reading) error {
+	if c.who.user != "" {
+		return c.answer(appendReading(c.body[:0], r, true))
+	}
+	return s.share(c, appendReading(c.body[:0], r, false), c.countTag(r.Count))
 }
 
 // readRecent answers for an item that is asked for all the time, if nobody is told
@@ -33,7 +42,7 @@ func (s *Server) readRecent(c *call, arg []byte) bool {
 		return false
 	}
 	r, ok := s.counter.Recent(item, c.http.Time())
-	return ok && c.answer(appendReading(c.body[:0], &r, false)) == nil // item is not needed any more
+	return ok && s.tell(c, &r) == nil // item is not needed any more
 }
 
 // readItems answers up to maxItems items in the order of the query.
@@ -54,7 +63,11 @@ func (s *Server) readItems(ctx context.Context, c *call) error {
 		}
 		b = appendReadingAt(b, &readings[i], c.who.user != "", &as)
 	}
-	return c.answer(append(b, `]}`...))
+	b = append(b, `]}`...)
+	if c.who.user != "" {
+		return c.answer(b)
+	}
+	return s.share(c, b, c.countsTag(readings))
 }
 
 // read holds the counter to one reading for each item.

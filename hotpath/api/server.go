@@ -86,6 +86,7 @@ type Server struct {
 	identity      *Identity
 	limits        *Limits
 	quotaPolicy   string
+	vary          []byte // what Identity goes by
 	cursors       cursors
 	log           *slog.Logger
 	metrics       *metrics
@@ -114,7 +115,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
-		identity: o.Identity, limits: o.Limits, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
+		identity: o.Identity, vary: []byte(o.Identity.varies()), limits: o.Limits, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())

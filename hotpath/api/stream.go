@@ -10,7 +10,7 @@ import (
 	"plusone/hotpath/like"
 )
 
-// streamHeader begins a stream. It ends with its connection.
+// streamHeader begins a stream, up to its id. It ends with its connection.
 const streamHeader = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n" +
 	"X-Content-Type-Options: nosniff\r\nX-Accel-Buffering: no\r\nConnection: close\r\nX-Request-Id: "
 
@@ -39,7 +39,7 @@ func (s *Server) stream(ctx context.Context, c *call) error {
 		return errOverloaded
 	}
 	last := lastEvent(c.http.Request.Header.Peek("Last-Event-ID"))
-	header := append(append([]byte(streamHeader), c.id...), "\r\n\r\n"...)
+	header := append(s.appendAdmission(append([]byte(streamHeader), c.id...), c), "\r\n\r\n"...)
 	c.http.HijackSetNoResponse(true)
 	c.http.Hijack(func(net.Conn) {
 		s.conns.forget(nc) // it is the hub's from now on

@@ -25,7 +25,10 @@ import (
 // visitor costs no memory; a visitor who drops the cookie is a new one. A visitor
 // may like after visitorWait, so that a program which fetches a cookie for each
 // like is no faster than a person.
-type visitors struct{ secret []byte }
+type visitors struct {
+	secret  []byte
+	origins origins
+}
 
 const (
 	visitorLabel  = "plusone visitor 1"
@@ -78,7 +81,7 @@ func (v *visitors) open(cookie []byte, now time.Time) (user string, minted time.
 // enough, and a page of this site that sends it.
 func (v *visitors) who(h *fasthttp.RequestHeader, from netip.Addr, now time.Time) (caller, error) {
 	reads := h.IsGet() || h.IsHead()
-	if !reads && !sameSite(h) {
+	if !reads && !v.sameSite(h) {
 		return caller{}, errCrossSite
 	}
 	cookie, err := ownCookie(h, cookieName(h, from))
@@ -149,15 +152,19 @@ func ownCookie(h *fasthttp.RequestHeader, name string) (value []byte, err error)
 }
 
 // sameSite reports whether a page of this site sent a request, or no page at all:
-// browsers send at least one of the headers that it looks at.
-func sameSite(h *fasthttp.RequestHeader) bool {
+// browsers send at least one of the headers that it looks at. The first, which they
+// leave out over plain http, knows a sister's page (www.example.org for
+// likes.example.org) from another site's; the second knows only what is the same, so
+// sisters have to be listed. To list another site's origin does not make it one of
+// this site: its pages have no cookie to send, it is SameSite=Lax.
+func (v *visitors) sameSite(h *fasthttp.RequestHeader) bool {
 	switch string(h.Peek("Sec-Fetch-Site")) {
 	case "same-origin", "same-site", "none":
 		return true
 	case "":
 		origin := h.Peek("Origin")
 		_, host, _ := bytes.Cut(origin, []byte("://"))
-		return len(origin) == 0 || len(host) > 0 && bytes.EqualFold(host, h.Host())
+		return len(origin) == 0 || len(host) > 0 && bytes.EqualFold(host, h.Host()) || v.origins.has(origin)
 	}
 	return false
 }

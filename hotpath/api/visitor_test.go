@@ -42,7 +42,7 @@ func TestAVisitorIsGreetedByAGetAndLikesASecondLater(t *testing.T) {
 	a := s.do(t, "GET", "/v1/items/a", "", byHTTPS)
 	c := cookieOf(t, a)
 	if a.status != 200 || c.Name != "__Host-plusone" || c.Path != "/" || c.Domain != "" || !c.HttpOnly || !c.Secure ||
-		c.SameSite != http.SameSiteLaxMode || c.MaxAge != 400*24*3600 || a.header.Get("Cache-Control") != "no-store" {
+		c.SameSite != http.SameSiteLaxMode || c.MaxAge != 400*24*3600 || a.header.Get("Cache-Control") != "private, no-store" {
 		t.Fatalf("%d %+v %v", a.status, c, a.header)
 	}
 	a = s.do(t, "PUT", visitedLike, "", byHTTPS, ourPage, secured(c.Value))
@@ -235,7 +235,7 @@ func TestNobodyElseIsAVisitor(t *testing.T) {
 }
 
 func FuzzACookieIsOursOrNone(f *testing.F) {
-	v := &visitors{testSecret}
+	v := &visitors{secret: testSecret}
 	now := time.Now()
 	f.Add([]byte(v.mint(now)))
 	f.Add([]byte(""))

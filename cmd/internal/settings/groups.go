@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"plusone/hotpath/api"
 	"plusone/hotpath/like"
 )
 
@@ -88,6 +89,7 @@ type HTTP struct {
 // Auth says who may speak for whom.
 type Auth struct {
 	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy), jwt, or cookie (a signed one for every visitor)." enum:"header,jwt,cookie" default:"header"`
+	CORSOrigins      []api.Origin   `name:"cors-origin" help:"Origin of pages elsewhere that may ask in the name of their visitors, such as https://www.example.org; more than one may be given (default: none)." placeholder:"ORIGIN"`
 	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID, X-Forwarded-For and Forwarded are believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
 	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
