@@ -17,6 +17,8 @@ import (
 // ask is one call of quota.lua: ops whose users, all of one shard, want a unit, and
 // what has become of earlier ones.
 type ask struct {
+	invocation
+
 	quota *quota
 	shard int
 	slots []*slot
@@ -24,8 +26,6 @@ type ask struct {
 	backs []*string // users
 
 	wants, refunds int // as arguments
-	args           []any
-	cmd            *redis.StringSliceCmd
 	sent           time.Time
 }
 
@@ -57,11 +57,11 @@ func (a *ask) empty() {
 	clear(a.slots)
 	clear(a.ends)
 	clear(a.backs)
-	clear(a.args)
-	a.slots, a.ends, a.backs, a.args, a.cmd = a.slots[:0], a.ends[:0], a.backs[:0], a.args[:0], nil
+	a.slots, a.ends, a.backs = a.slots[:0], a.ends[:0], a.backs[:0]
+	a.forget()
 }
 
-// command is the script call; as in a batch, what changes is pointed to.
+// command is the script call.
 func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 	q, names := a.quota, &a.quota.c.keys[a.shard]
 	a.sent, a.wants, a.refunds = time.Now(), len(a.slots), len(a.backs)
@@ -69,7 +69,7 @@ func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 	if a.sent.Sub(q.looked[a.shard]) >= lookPause {
 		q.looked[a.shard], hold = a.sent, &q.hold
 	}
-	args := append(a.args[:0], "evalsha", &quotaScript.sha, 2, &names.quota, &names.reserved,
+	args := append(a.invoke(&quotaScript), 2, &names.quota, &names.reserved,
 		&q.units, &q.words, &q.use, hold, &a.wants, &a.refunds)
 	for _, s := range a.slots {
 		args = append(args, &s.op.User)
@@ -80,19 +80,7 @@ func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 	for _, r := range a.ends {
 		args = append(args, &r.id, &r.start, r.unused, r.unknown)
 	}
-	a.args = args
-	return a.spell(ctx)
-}
-
-func (a *ask) withText(ctx context.Context) *redis.StringSliceCmd {
-	a.args[0], a.args[1] = "eval", &quotaScript.text
-	return a.spell(ctx)
-}
-
-func (a *ask) spell(ctx context.Context) *redis.StringSliceCmd {
-	a.cmd = redis.NewStringSliceCmd(ctx, a.args...)
-	a.cmd.SetFirstKeyPos(3)
-	return a.cmd
+	return a.spell(ctx, args)
 }
 
 // granted reads what a call was answered: its ops go with the next exchange.

@@ -15,16 +15,16 @@ import (
 
 // batch is one call of like.lua: ops of one shard, grouped by item.
 type batch struct {
+	invocation
+
 	shard  int
 	names  *keys
 	groups []group
 	ops    int
 
-	args  []any                 // of the command, which points into the batch
-	cmd   *redis.StringSliceCmd // once it is sent
-	room  []byte                // for spelling one argument
-	late  int64                 // see command
-	until int64                 // the first end of what its ops have reserved; 0: nothing
+	room  []byte // for spelling one argument
+	late  int64  // see command
+	until int64  // the first end of what its ops have reserved; 0: nothing
 }
 
 // group is the ops on one item, in the order of their arrival.
@@ -63,8 +63,8 @@ func (b *batch) put(at int, s *slot) {
 // empty makes room for the next exchange.
 func (b *batch) empty() {
 	clear(b.groups)
-	clear(b.args)
-	b.groups, b.args, b.cmd, b.ops, b.until = b.groups[:0], b.args[:0], nil, 0, 0
+	b.groups, b.ops, b.until = b.groups[:0], 0, 0
+	b.forget()
 }
 
 // Two kinds of arguments are spelled when the command is written: one in an
@@ -101,14 +101,13 @@ func (b *wants) MarshalBinary() ([]byte, error) {
 }
 
 // command is the script call, which must not be applied after before, in ms of
-// Redis' clock, 0 for any time, nor after what its ops have reserved has ended. What
-// changes from call to call is pointed to, for the same reason.
+// Redis' clock, 0 for any time, nor after what its ops have reserved has ended.
 func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
 	b.late = before
 	if b.until != 0 && (before == 0 || b.until < before) {
 		b.late = b.until
 	}
-	args := append(b.args[:0], "evalsha", &likeScript.sha, 4+len(b.groups),
+	args := append(b.invoke(&likeScript), 4+len(b.groups),
 		&b.names.meta, &b.names.counts, &b.names.log, &b.names.partly)
 	for i := range b.groups {
 		args = append(args, (*likersKey)(&b.groups[i]))
@@ -119,20 +118,7 @@ func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.
 			args = append(args, &s.op.User)
 		}
 	}
-	b.args = args
-	return b.spell(ctx)
-}
-
-// withText is the command for a server that does not know the script.
-func (b *batch) withText(ctx context.Context) *redis.StringSliceCmd {
-	b.args[0], b.args[1] = "eval", &likeScript.text
-	return b.spell(ctx)
-}
-
-func (b *batch) spell(ctx context.Context) *redis.StringSliceCmd {
-	b.cmd = redis.NewStringSliceCmd(ctx, b.args...)
-	b.cmd.SetFirstKeyPos(3)
-	return b.cmd
+	return b.spell(ctx, args)
 }
 
 // each gives every slot away.

@@ -14,14 +14,14 @@ const maxAsked = 255
 // question is one call of read.lua: looks of one shard, those on one item side by
 // side. Its memory is used again by whose turn it is at reads.
 type question struct {
+	invocation
+
 	shard int
 	names *keys
 	about []about
 	looks []*look // of all items
 
-	args []any                 // of the command, which points into the question
-	cmd  *redis.StringSliceCmd // once it is sent
-	room []byte                // for spelling one argument
+	room []byte // for spelling one argument
 }
 
 // about is an item, and how many of the looks are on it.
@@ -100,8 +100,8 @@ func (v *interview) begin(shard int) *question {
 func (v *interview) end() {
 	for _, q := range v.asked {
 		clear(q.about)
-		clear(q.args)
-		q.about, q.args, q.looks, q.cmd = q.about[:0], q.args[:0], nil, nil
+		q.about, q.looks = q.about[:0], nil
+		q.forget()
 	}
 	v.spare = append(v.spare, v.asked...)
 	v.asked = v.asked[:0]
@@ -128,7 +128,7 @@ func (q *aboutSizes) MarshalBinary() ([]byte, error) {
 }
 
 func (q *question) command(ctx context.Context, opt *Options) *redis.StringSliceCmd {
-	args := append(q.args[:0], "evalsha", &readScript.sha, 3+len(q.about), &q.names.meta, &q.names.counts, &q.names.partly)
+	args := append(q.invoke(&readScript), 3+len(q.about), &q.names.meta, &q.names.counts, &q.names.partly)
 	for i := range q.about {
 		args = append(args, &q.about[i])
 	}
@@ -138,18 +138,5 @@ func (q *question) command(ctx context.Context, opt *Options) *redis.StringSlice
 			args = append(args, &l.user)
 		}
 	}
-	q.args = args
-	return q.spell(ctx)
-}
-
-// withText is the command for a server that does not know the script.
-func (q *question) withText(ctx context.Context) *redis.StringSliceCmd {
-	q.args[0], q.args[1] = "eval", &readScript.text
-	return q.spell(ctx)
-}
-
-func (q *question) spell(ctx context.Context) *redis.StringSliceCmd {
-	q.cmd = redis.NewStringSliceCmd(ctx, q.args...)
-	q.cmd.SetFirstKeyPos(3)
-	return q.cmd
+	return q.spell(ctx, args)
 }

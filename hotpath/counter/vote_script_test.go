@@ -81,7 +81,9 @@ func TestTheVoteScriptKeepsItsTruthTable(t *testing.T) {
 					b.ballots = append(b.ballots, &ballot{op: op, told: told})
 				}
 				c := &Counter{keys: keysOfAll(4), opt: Options{Shards: 4, MaxPending: 3}, refs: 100}
-				reply, err := rdb.Do(ctx, append([]any{"eval", voteScript.text}, b.args(c, 0)...)...).StringSlice()
+				b.command(ctx, c, 0)
+				_ = rdb.Process(ctx, b.withText(ctx)) // the command holds it
+				reply, err := b.cmd.Result()
 				ok(t, err)
 				got, ids := strings.Join(reply, "|"), []string{}
 				for _, m := range rdb.XRange(ctx, k.log, "-", "+").Val() {
@@ -119,7 +121,9 @@ func TestTheVoteScriptForgetsWhatTheLogDoesNotHold(t *testing.T) {
 		c := &Counter{keys: keysOfAll(4), opt: Options{Shards: 4, MaxPending: 100}, refs: 10}
 		vote := func(ref string) string {
 			b := &box{known: 4 << 20, ballots: []*ballot{{op: like.VoteOp{Item: "a", Ref: ref, Want: like.CountVote, Weight: 1}}}}
-			reply, err := rdb.Do(ctx, append([]any{"eval", voteScript.text}, b.args(c, 0)...)...).StringSlice()
+			b.command(ctx, c, 0)
+			_ = rdb.Process(ctx, b.withText(ctx)) // the command holds it
+			reply, err := b.cmd.Result()
 			ok(t, err)
 			return reply[1]
 		}

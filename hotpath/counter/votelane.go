@@ -61,10 +61,11 @@ func (c *Counter) poll(ballots []*ballot) {
 
 // box is one call of vote.lua.
 type box struct {
+	invocation
+
 	shard   int
 	known   like.Version // the watermark when the ledger was asked
 	ballots []*ballot
-	cmd     *redis.StringSliceCmd
 }
 
 func (b *box) fail(err error) {
@@ -114,31 +115,25 @@ func (c *Counter) cast(boxes []*box, g grant) {
 			}
 			return gone
 		})
-		box.cmd = redis.NewStringSliceCmd(ctx, append([]any{"evalsha", voteScript.sha}, box.args(c, before)...)...)
-		box.cmd.SetFirstKeyPos(3)
-		_ = pipe.Process(ctx, box.cmd) // it only queues
+		_ = pipe.Process(ctx, box.command(ctx, c, before)) // it only queues
 	}
 	_, err := pipe.Exec(ctx) // each command holds its own error, too
 	c.opt.Fence.exchanged(err)
 	for _, box := range boxes {
 		if unknownScript(box.cmd.Err()) {
-			box.cmd = redis.NewStringSliceCmd(ctx, append([]any{"eval", voteScript.text}, box.args(c, before)...)...)
-			box.cmd.SetFirstKeyPos(3)
-			_ = c.guarded.Process(ctx, box.cmd)
+			_ = c.guarded.Process(ctx, box.withText(ctx))
 		}
 	}
 }
 
-func (b *box) args(c *Counter, before int64) []any {
+func (b *box) command(ctx context.Context, c *Counter, before int64) *redis.StringSliceCmd {
 	k := &c.keys[b.shard]
-	args := []any{
-		5, k.meta, k.counts, k.log, k.votes, k.refs,
-		c.opt.Shards, c.opt.MaxPending, before, b.known.String(), c.refs, int64(like.MaxVoted),
-	}
+	args := append(b.invoke(&voteScript), 5, k.meta, k.counts, k.log, k.votes, k.refs,
+		c.opt.Shards, c.opt.MaxPending, before, b.known.String(), c.refs, int64(like.MaxVoted))
 	for _, v := range b.ballots {
 		args = append(args, v.op.Item, v.op.Ref, wantVote[v.op.Want], v.op.Weight, v.told.String())
 	}
-	return args
+	return b.spell(ctx, args)
 }
 
 // wantVote spells a like.VoteWant for the script.
