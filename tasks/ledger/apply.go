@@ -105,7 +105,11 @@ const countedSQL = `
 	  JOIN unnest($5::text[], $6::smallint[]) AS i (item_id, bucket) ON i.item_id = d.item_id
 	 ORDER BY d.item_id COLLATE "C"
 	ON CONFLICT (item_id) DO UPDATE
-	   SET count = c.count + EXCLUDED.count,
+	   SET count = c.count + EXCLUDED.count,` + foldedSQL
+
+// foldedSQL ends a statement that has moved the counts of deltas: it folds them into
+// the windows of notifications and answers what readApplied reads.
+const foldedSQL = `
 	       -- the window that is open goes on, else the next one opens
 	       opened_at = CASE WHEN c.closes_at IS NULL THEN EXCLUDED.opened_at ELSE c.opened_at END,
 	       closes_at = coalesce(c.closes_at, EXCLUDED.closes_at),

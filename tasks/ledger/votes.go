@@ -65,16 +65,7 @@ WITH moved AS (
 	 ORDER BY d.item_id COLLATE "C"
 	ON CONFLICT (item_id) DO UPDATE
 	   SET count = c.count + EXCLUDED.count,
-	       votes = coalesce(c.votes, 0) + EXCLUDED.votes,
-	       opened_at = CASE WHEN c.closes_at IS NULL THEN EXCLUDED.opened_at ELSE c.opened_at END,
-	       closes_at = coalesce(c.closes_at, EXCLUDED.closes_at),
-	       delta = CASE WHEN c.closes_at IS NULL THEN 0 ELSE c.delta END + EXCLUDED.delta
-	RETURNING item_id, count
-)
-SELECT (SELECT count(*) FROM moved), d.item_id, d.delta::bigint, c.count
-  FROM (SELECT) AS always
-  LEFT JOIN (deltas d JOIN counted c ON c.item_id = d.item_id) ON true
- ORDER BY d.item_id COLLATE "C"`
+	       votes = coalesce(c.votes, 0) + EXCLUDED.votes,` + foldedSQL
 
 // voteColumns turns votes into the arrays of applyVotesSQL, $1–$7.
 func voteColumns(rows []VoteRow) ([]any, error) {
