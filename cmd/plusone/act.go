@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	"plusone/tasks/ledger"
@@ -39,6 +40,16 @@ func showActs(w io.Writer, acts []ledger.Act) {
 	for _, a := range acts {
 		_, _ = fmt.Fprintf(w, "%s\t%s by %s, when it was %s: %s\n", a.At.UTC().Format(time.RFC3339), a.Act, a.Who, a.State, a.Reason)
 	}
+}
+
+// show writes document as JSON, or what lines writes, in columns.
+func show(out io.Writer, asJSON bool, document any, lines func(io.Writer)) error {
+	if asJSON {
+		return showJSON(out, document)
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	lines(w)
+	return w.Flush() // reports what the lines could not write
 }
 
 func showJSON(out io.Writer, v any) error {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -91,20 +90,17 @@ type itemShowCmd struct {
 func (c itemShowCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		f, acts, err := l.FrozenItem(ctx, c.Item)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			return showJSON(out, ledger.ShowItem(f, acts))
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		state := "takes likes"
-		if f.Frozen {
-			state = fmt.Sprintf("frozen since %s by %s: %s", f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", c.Item, state)
-		showActs(w, acts)
-		return w.Flush()
+		return show(out, c.JSON, ledger.ShowItem(f, acts), func(w io.Writer) {
+			state := "takes likes"
+			if f.Frozen {
+				state = fmt.Sprintf("frozen since %s by %s: %s", f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
+			}
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", c.Item, state)
+			showActs(w, acts)
+		})
 	})
 }
 
@@ -117,17 +113,14 @@ type itemListCmd struct {
 func (c itemListCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		found, err := l.FrozenItems(ctx, c.After, c.Limit)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			return showJSON(out, map[string]any{"items": found})
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, f := range found {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Item, f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
-		}
-		return w.Flush()
+		return show(out, c.JSON, map[string]any{"items": found}, func(w io.Writer) {
+			for _, f := range found {
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", f.Item, f.Since.UTC().Format(time.RFC3339), f.Who, f.Reason)
+			}
+		})
 	})
 }
 

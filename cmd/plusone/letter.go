@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"plusone/cmd/internal/settings"
@@ -35,17 +34,14 @@ type letterListCmd struct {
 func (c letterListCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		found, err := l.DeadLetters(ctx, ledger.LetterFilter{State: c.State, Item: c.Item, User: c.User, After: c.After, Limit: c.Limit})
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			return showJSON(out, map[string]any{"dead_letters": found})
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, d := range found {
-			showLetter(w, d)
-		}
-		return w.Flush()
+		return show(out, c.JSON, map[string]any{"dead_letters": found}, func(w io.Writer) {
+			for _, d := range found {
+				showLetter(w, d)
+			}
+		})
 	})
 }
 
@@ -68,19 +64,16 @@ type letterShowCmd struct {
 func (c letterShowCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		d, err := l.DeadLetter(ctx, c.ID)
-		switch {
-		case err != nil:
+		if err != nil {
 			return noLetter(err)
-		case c.JSON:
-			return showJSON(out, d)
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		showLetter(w, d)
-		if d.Note != "" {
-			_, _ = fmt.Fprintf(w, "note\t%s\n", d.Note)
-		}
-		showActs(w, d.Acts)
-		return w.Flush()
+		return show(out, c.JSON, d, func(w io.Writer) {
+			showLetter(w, d)
+			if d.Note != "" {
+				_, _ = fmt.Fprintf(w, "note\t%s\n", d.Note)
+			}
+			showActs(w, d.Acts)
+		})
 	})
 }
 
@@ -151,20 +144,17 @@ func (c repairsListCmd) Run(ctx context.Context, out io.Writer) error {
 	f := ledger.RepairFilter{Item: c.Item, User: c.User, Since: time.Now().Add(-c.Since), Before: c.Before, Limit: c.Limit}
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		found, err := l.Repairs(ctx, f)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			return showJSON(out, map[string]any{"repairs": found})
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, r := range found {
-			state := "repaired"
-			if !r.Repaired {
-				state = "not repaired"
+		return show(out, c.JSON, map[string]any{"repairs": found}, func(w io.Writer) {
+			for _, r := range found {
+				state := "repaired"
+				if !r.Repaired {
+					state = "not repaired"
+				}
+				_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s: %s → %s\t%s\n", r.ID, r.At.UTC().Format(time.RFC3339), r.Item, r.User, r.Cause, r.Side, r.Before, r.After, state)
 			}
-			_, _ = fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s: %s → %s\t%s\n", r.ID, r.At.UTC().Format(time.RFC3339), r.Item, r.User, r.Cause, r.Side, r.Before, r.After, state)
-		}
-		return w.Flush()
+		})
 	})
 }

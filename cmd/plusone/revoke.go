@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"plusone/cmd/internal/settings"
@@ -48,7 +47,12 @@ func (c revokeLikesCmd) Run(ctx context.Context, out io.Writer) error {
 			if err != nil {
 				return err
 			}
-			return c.show(out, look)
+			return show(out, c.JSON, look, func(w io.Writer) {
+				_, _ = fmt.Fprintf(w, "%d users like %d items, %d likes. Nothing was changed; likes that are not in Postgres yet are not counted.\n", look.Users, look.Items, look.Likes)
+				for _, t := range look.Top {
+					_, _ = fmt.Fprintf(w, "%s\t%d of %d\n", t.Item, t.Likes, t.Of)
+				}
+			})
 		}
 		by, err := act{Reason: c.Reason, By: c.By}.by()
 		if err != nil {
@@ -99,18 +103,6 @@ func (c revokeLikesCmd) users() (users []string, err error) {
 	return users, nil
 }
 
-func (c revokeLikesCmd) show(out io.Writer, look ledger.RevocationLook) error {
-	if c.JSON {
-		return showJSON(out, look)
-	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(w, "%d users like %d items, %d likes. Nothing was changed; likes that are not in Postgres yet are not counted.\n", look.Users, look.Items, look.Likes)
-	for _, t := range look.Top {
-		_, _ = fmt.Fprintf(w, "%s\t%d of %d\n", t.Item, t.Likes, t.Of)
-	}
-	return w.Flush()
-}
-
 type revokeUndoCmd struct {
 	settings.Postgres
 	act
@@ -145,17 +137,14 @@ type revokeListCmd struct {
 func (c revokeListCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		found, err := l.Revocations(ctx, c.Before, c.Limit)
-		switch {
-		case err != nil:
+		if err != nil {
 			return err
-		case c.JSON:
-			return showJSON(out, map[string]any{"revocations": found})
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, r := range found {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, progress(r), r.Who, r.Reason)
-		}
-		return w.Flush()
+		return show(out, c.JSON, map[string]any{"revocations": found}, func(w io.Writer) {
+			for _, r := range found {
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.ID, progress(r), r.Who, r.Reason)
+			}
+		})
 	})
 }
 
@@ -170,19 +159,16 @@ type revokeShowCmd struct {
 func (c revokeShowCmd) Run(ctx context.Context, out io.Writer) error {
 	return withLedger(ctx, c.Postgres, func(l *ledger.Ledger) error {
 		r, err := l.Revocation(ctx, c.ID)
-		switch {
-		case err != nil:
+		if err != nil {
 			return noRevocation(err)
-		case c.JSON:
-			return showJSON(out, r)
 		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintf(w, "%s\t%s\n", r.ID, progress(r))
-		if len(r.Items) > 0 {
-			_, _ = fmt.Fprintf(w, "items\t%s\n", strings.Join(r.Items, " "))
-		}
-		showActs(w, r.Acts)
-		return w.Flush()
+		return show(out, c.JSON, r, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s\t%s\n", r.ID, progress(r))
+			if len(r.Items) > 0 {
+				_, _ = fmt.Fprintf(w, "items\t%s\n", strings.Join(r.Items, " "))
+			}
+			showActs(w, r.Acts)
+		})
 	})
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -46,14 +45,11 @@ func (c sagaListCmd) Run(ctx context.Context, out io.Writer) error {
 			return err
 		}
 		views := ledger.ShowSagas(found)
-		if c.JSON {
-			return showJSON(out, map[string]any{"sagas": views})
-		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		for _, v := range views {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.State, wish(v), v.Item, v.User, why(v))
-		}
-		return w.Flush() // reports what the lines above could not write
+		return show(out, c.JSON, map[string]any{"sagas": views}, func(w io.Writer) {
+			for _, v := range views {
+				_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", v.ID, v.State, wish(v), v.Item, v.User, why(v))
+			}
+		})
 	})
 }
 
@@ -72,19 +68,16 @@ func (c sagaShowCmd) Run(ctx context.Context, out io.Writer) error {
 			return noSaga(err)
 		}
 		v := ledger.ShowSaga(r, acts)
-		if c.JSON {
-			return showJSON(out, v)
-		}
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintf(w, "%s\t%s\nreceipt\t%s\nwish\t%s %s by %s, %s\n", v.ID, v.State, v.Receipt, wish(v), v.Item, v.User, v.MadeAt.UTC().Format(time.RFC3339))
-		for _, s := range v.Steps {
-			_, _ = fmt.Fprintf(w, "%s\t%s\n", s.Participant, s.State)
-		}
-		if text := why(v); text != "" {
-			_, _ = fmt.Fprintf(w, "why\t%s\n", text)
-		}
-		showActs(w, v.Acts)
-		return w.Flush()
+		return show(out, c.JSON, v, func(w io.Writer) {
+			_, _ = fmt.Fprintf(w, "%s\t%s\nreceipt\t%s\nwish\t%s %s by %s, %s\n", v.ID, v.State, v.Receipt, wish(v), v.Item, v.User, v.MadeAt.UTC().Format(time.RFC3339))
+			for _, s := range v.Steps {
+				_, _ = fmt.Fprintf(w, "%s\t%s\n", s.Participant, s.State)
+			}
+			if text := why(v); text != "" {
+				_, _ = fmt.Fprintf(w, "why\t%s\n", text)
+			}
+			showActs(w, v.Acts)
+		})
 	})
 }
 
