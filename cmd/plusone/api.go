@@ -64,17 +64,9 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 // addAPIOn adds counter and API on l: the API ends first, having answered what
 // it accepted, then the counter.
 func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
-	if err := s.Auth.Contradiction(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
-		Auth: s.Auth.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
-		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
-		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Origins: s.CORSOrigins,
-		CookieSecret: p.layout.Secret, Log: p.log,
-	})
+	identity, err := p.newIdentity(ctx, s.Auth)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	limits, err := p.addLimits(s.Rates)
 	if err != nil {
@@ -126,6 +118,23 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 		return errors.Join(err, <-failed)
 	})
 	return nil
+}
+
+// newIdentity is who may speak for whom; its keys are read.
+func (p *process) newIdentity(ctx context.Context, s settings.Auth) (*api.Identity, error) {
+	if err := s.Contradiction(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
+		Auth: s.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
+		HMACSecretFile: s.JWTSecretFile, PublicKeyFile: s.JWTPublicKeyFile, JWKSFile: s.JWKSFile, JWKSURL: s.JWKSURL,
+		Algorithms: s.JWTAlgorithms, Issuer: s.JWTIssuer, Audience: s.JWTAudience, Origins: s.CORSOrigins,
+		CookieSecret: p.layout.Secret, Log: p.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return identity, nil
 }
 
 // addLimits adds what compares rate limits with the other processes; nil when

@@ -35,20 +35,9 @@ func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
 // addWorker adds the notifier, what carries out operators' wishes, the sweeper, the worker, and what moves the rest
 // of the logs at the end.
 func (p *process) addWorker(s workerSettings) error {
-	if s.WorkerConcurrency < 2 {
-		return fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
-	}
-	if s.RevokeRate < 1 {
-		return fmt.Errorf("%w: --revoke-rate must be at least 1", errUsage)
-	}
-	if err := s.Notify.Contradiction(); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
-	}
-	// Receivers that hang must leave workers to the drains.
-	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
-	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))
+	notifier, err := p.newNotifier(s)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	likes, err := p.addLoader()
 	if err != nil {
@@ -75,6 +64,26 @@ func (p *process) addWorker(s workerSettings) error {
 		})
 	})
 	return nil
+}
+
+// newNotifier is what tells receivers.
+func (p *process) newNotifier(s workerSettings) (*tasks.Notifier, error) {
+	if s.WorkerConcurrency < 2 {
+		return nil, fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
+	}
+	if s.RevokeRate < 1 {
+		return nil, fmt.Errorf("%w: --revoke-rate must be at least 1", errUsage)
+	}
+	if err := s.Notify.Contradiction(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	// Receivers that hang must leave workers to the drains.
+	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
+	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	return notifier, nil
 }
 
 // addLoader adds a counter that loads items which are to be changed by others than

@@ -91,7 +91,7 @@ type Auth struct {
 	Auth             string         `help:"How users are known: header (X-User-ID from a trusted proxy), jwt, or cookie (a signed one for every visitor)." enum:"header,jwt,cookie" default:"header"`
 	CORSOrigins      []api.Origin   `name:"cors-origin" help:"Origin of pages elsewhere that may ask in the name of their visitors, such as https://www.example.org; more than one may be given (default: none)." placeholder:"ORIGIN"`
 	TrustedProxies   []netip.Prefix `help:"Networks whose X-User-ID, X-Forwarded-For and Forwarded are believed (default: ${default})." default:"127.0.0.0/8,::1/128" placeholder:"CIDR"`
-	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH"`
+	ServerKeys       []string       `help:"Keys of servers that may act for users, as name=sha256:<hex of the key's SHA-256>." placeholder:"NAME=HASH" secret:"named"`
 	JWTSecretFile    string         `name:"jwt-secret-file" help:"File with an HS256 secret of at least 32 bytes." placeholder:"FILE"`
 	JWTPublicKeyFile string         `name:"jwt-public-key-file" help:"File with an Ed25519 public key (PEM)." placeholder:"FILE"`
 	JWKSFile         string         `name:"jwks-file" help:"File with a JSON Web Key Set; it is read again every 5 minutes." placeholder:"FILE"`
@@ -119,7 +119,7 @@ type Rates struct {
 // Notify says whom to tell of changes, and how often to try.
 type Notify struct {
 	WebhookURLs         []string        `name:"webhook-url" help:"Address that is told of changes; more than one may be given." placeholder:"URL"`
-	WebhookSecrets      []string        `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64. With two, each message has two signatures, for a change of secrets." placeholder:"whsec_…"`
+	WebhookSecrets      []string        `name:"webhook-secret" help:"Secret that signs notifications (Standard Webhooks): whsec_ and base64. With two, each message has two signatures, for a change of secrets." placeholder:"whsec_…" secret:"value"`
 	WebhookLadder       []time.Duration `name:"webhook-ladder" help:"When to try again, counted from the first attempt (default: ${default})." default:"1m,5m,10m,30m,1h,2h,5h,10h" placeholder:"TIME"`
 	WebhookTimeout      time.Duration   `name:"webhook-timeout" help:"Time for a receiver to answer." default:"10s"`
 	WebhookKeep         time.Duration   `name:"webhook-keep" help:"How long notifications can be asked for." default:"72h"`
@@ -129,7 +129,7 @@ type Notify struct {
 
 // Sagas says how to ask participants.
 type Sagas struct {
-	ParticipantSecrets []string      `name:"participant-secret" help:"Secret that signs calls to participants (Standard Webhooks): whsec_ and base64. With two, each call has two signatures, for a change of secrets." placeholder:"whsec_…"`
+	ParticipantSecrets []string      `name:"participant-secret" help:"Secret that signs calls to participants (Standard Webhooks): whsec_ and base64. With two, each call has two signatures, for a change of secrets." placeholder:"whsec_…" secret:"value"`
 	ParticipantTimeout time.Duration `name:"participant-timeout" help:"Time for a participant to answer a call." default:"5s"`
 	SagaResumeAfter    time.Duration `name:"saga-resume-after" help:"Time after which a step is made again whose process has died." default:"5m"`
 	SagaPatience       time.Duration `name:"saga-patience" help:"Time after which a participant that has not answered is taken to have rejected." default:"24h"`
@@ -156,5 +156,5 @@ type Reconcile struct {
 // Internal is the internal listener.
 type Internal struct {
 	InternalListen string `name:"internal-listen" help:"Address of the internal listener: health, metrics, tasks, profiles (default: ${default}). Beyond this machine it needs --internal-token." default:"127.0.0.1:9090" placeholder:"HOST:PORT"`
-	InternalToken  Digest `name:"internal-token" help:"SHA-256 of a token without which the internal listener answers nobody: as Bearer, or as the password of Basic." placeholder:"sha256:HEX"`
+	InternalToken  Digest `name:"internal-token" help:"SHA-256 of a token without which the internal listener answers nobody: as Bearer, or as the password of Basic." placeholder:"sha256:HEX" secret:"value"`
 }

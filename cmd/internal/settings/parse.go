@@ -24,7 +24,8 @@ const configFlag = "config"
 
 // Parse fills grammar, a struct of kong commands that embeds File, from args,
 // the environment (env looks a variable up), the settings file and defaults.
-// An error is the caller's mistake and names the flag, variable or key.
+// An error is the caller's mistake and names the flag, variable or key. A Run of
+// the command that asks for a Table gets the settings in force.
 func Parse(grammar any, args []string, env func(string) string, options ...kong.Option) (*kong.Context, error) {
 	from := &outside{env: env}
 	options = append(options,
@@ -40,6 +41,7 @@ func Parse(grammar any, args []string, env func(string) string, options ...kong.
 	if err != nil {
 		return nil, err
 	}
+	command.Bind(from.table(command))
 	return command, positive(command)
 }
 
@@ -148,19 +150,12 @@ func (o *outside) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, 
 
 // Validate refuses keys that are no flag of any command.
 func (o *outside) Validate(app *kong.Application) error {
-	known := map[string]bool{}
-	err := kong.Visit(app, func(node kong.Visitable, next kong.Next) error {
-		if f, ok := node.(*kong.Flag); ok {
-			known[f.Name] = true
-		}
-		return next(nil)
-	})
-	if err != nil {
-		return err
-	}
+	known := flagsOf(app)
+	delete(known, configFlag)
+	delete(known, "help")
 	var unknown []string
 	for key := range o.keys {
-		if !known[key] || key == configFlag || key == "help" {
+		if !known[key] {
 			unknown = append(unknown, key)
 		}
 	}
@@ -168,6 +163,11 @@ func (o *outside) Validate(app *kong.Application) error {
 		return nil
 	}
 	slices.Sort(unknown)
+	for i, key := range unknown {
+		if meant := nearest(strings.ReplaceAll(key, "_", "-"), known); meant != "" {
+			unknown[i] += " (" + meant + "?)"
+		}
+	}
 	return fmt.Errorf("%s: unknown setting %s; keys are flag names, such as redis-url", o.path, strings.Join(unknown, ", "))
 }
 

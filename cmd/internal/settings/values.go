@@ -24,6 +24,14 @@ func (s *Shards) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// MarshalText writes the number, nothing for none.
+func (s Shards) MarshalText() ([]byte, error) {
+	if s == 0 {
+		return nil, nil
+	}
+	return strconv.AppendInt(nil, int64(s), 10), nil
+}
+
 // Digest is the SHA-256 of a secret; nil is none.
 type Digest []byte
 
@@ -37,6 +45,14 @@ func (d *Digest) UnmarshalText(b []byte) error {
 	}
 	*d = sum
 	return nil
+}
+
+// MarshalText writes what UnmarshalText reads.
+func (d Digest) MarshalText() ([]byte, error) {
+	if d == nil {
+		return nil, nil
+	}
+	return []byte("sha256:" + hex.EncodeToString(d)), nil
 }
 
 // SetSize is a number of likers that an item may have in Redis.
@@ -72,6 +88,14 @@ func (q *Quota) UnmarshalText(b []byte) error {
 	return nil
 }
 
+// MarshalText writes N/window, nothing for no limit.
+func (q Quota) MarshalText() ([]byte, error) {
+	if q.Likes == 0 {
+		return nil, nil
+	}
+	return fmt.Appendf(nil, "%d/%s", q.Likes, duration(q.Window)), nil
+}
+
 // Participant is a service's name and address.
 type Participant struct{ Name, URL string }
 
@@ -86,3 +110,6 @@ func (p *Participant) UnmarshalText(b []byte) error {
 	p.Name, p.URL = name, url
 	return nil
 }
+
+// MarshalText writes name=URL.
+func (p Participant) MarshalText() ([]byte, error) { return []byte(p.Name + "=" + p.URL), nil }

@@ -17,11 +17,26 @@ type PostgresOptions struct {
 	Long  bool  // statements may take as long as they need: for migrations
 }
 
-// OpenPostgres connects to Postgres.
-func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpool.Pool, error) {
-	o, err := pgxpool.ParseConfig(url) // its errors hide the password
+// CheckPostgresURL tells whether a Postgres can be asked for by this URL; nobody is asked.
+func CheckPostgresURL(url string) error {
+	_, err := parsePostgres(url)
+	return err
+}
+
+// parsePostgres reads a URL. The library's errors hide the password.
+func parsePostgres(url string) (*pgxpool.Config, error) {
+	o, err := pgxpool.ParseConfig(url)
 	if err != nil {
 		return nil, fmt.Errorf("%w: --postgres-url is not of the form postgres://user:password@host:port/database: %w", ErrURL, err)
+	}
+	return o, nil
+}
+
+// OpenPostgres connects to Postgres.
+func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpool.Pool, error) {
+	o, err := parsePostgres(url)
+	if err != nil {
+		return nil, err
 	}
 	if !strings.Contains(url, "pool_max_conns") {
 		o.MaxConns = opts.Conns
