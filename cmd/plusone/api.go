@@ -29,12 +29,13 @@ type apiCmd struct {
 }
 
 // Run serves the API until ctx ends.
-func (c apiCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, "api", c.Stores, c.Internal, func(p *process) error { return p.addAPI(ctx, c.apiSettings) })
+func (c apiCmd) Run(ctx context.Context, log *slog.Logger, again *reload) error {
+	return serve(ctx, log, again, "api", c.Stores, c.Internal, func(p *process) error { return p.addAPI(ctx, c.apiSettings) })
 }
 
 // serve opens the stores, lets add choose the parts, and runs them.
-func serve(ctx context.Context, log *slog.Logger, role string, s settings.Stores, o settings.Internal, add func(*process) error) error {
+func serve(ctx context.Context, log *slog.Logger, again *reload, role string, s settings.Stores, o settings.Internal, add func(*process) error) error {
+	again.hear()
 	p, err := open(ctx, log, s, role)
 	if err != nil {
 		return err
@@ -44,6 +45,7 @@ func serve(ctx context.Context, log *slog.Logger, role string, s settings.Stores
 	if err != nil {
 		return err
 	}
+	p.add("log level", again.run)
 	if err := add(p); err != nil {
 		return errors.Join(err, inside.Close())
 	}

@@ -60,13 +60,12 @@ var errUsage = errors.New("settings")
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, out, errOut io.Writer) int {
-	var c cli
-	command, err := settings.Parse(&c, args, os.Getenv, kong.Name("plusone"), kong.Description(about),
-		kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+	c, command, err := parse(args, out, errOut)
 	if err != nil {
 		return fail(errOut, fmt.Errorf("%w\nrun: plusone --help", err), exitUsage)
 	}
-	log := c.Logger(errOut)
+	again := &reload{level: new(slog.LevelVar), asked: make(chan os.Signal, 1), start: settings.InForce(command), args: args}
+	log := c.Logger(errOut, again.level)
 	slog.SetDefault(log)
 	redis.SetLogger(redisLog{log})
 
@@ -78,7 +77,7 @@ func run(args []string, out, errOut io.Writer) int {
 
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
-	err = command.Run(log)
+	err = command.Run(log, again)
 	switch {
 	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled): // the signal may come while it starts
 		return exitOK
@@ -87,6 +86,14 @@ func run(args []string, out, errOut io.Writer) int {
 	default:
 		return fail(errOut, err, exitFailed)
 	}
+}
+
+// parse reads the command line, the environment and the file.
+func parse(args []string, out, errOut io.Writer) (*cli, *kong.Context, error) {
+	c := new(cli)
+	command, err := settings.Parse(c, args, os.Getenv, kong.Name("plusone"), kong.Description(about),
+		kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+	return c, command, err
 }
 
 func fail(w io.Writer, err error, code int) int {

@@ -26,14 +26,14 @@ type reconcileCmd struct {
 }
 
 // Run reconciles until ctx ends, or once.
-func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
+func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, again *reload, out io.Writer) error {
 	if c.Once {
 		return c.once(ctx, log, out)
 	}
 	if c.DryRun || c.JSON {
 		return fmt.Errorf("%w: --dry-run and --json belong to --once", errUsage)
 	}
-	return serve(ctx, log, "reconcile", c.Stores, c.Internal, func(p *process) error {
+	return serve(ctx, log, again, "reconcile", c.Stores, c.Internal, func(p *process) error {
 		p.addReconciler(c.Reconcile)
 		return nil
 	})

@@ -21,8 +21,8 @@ type serveCmd struct {
 }
 
 // Run serves every role until ctx ends.
-func (c serveCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, "serve", c.Stores, c.Internal, func(p *process) error {
+func (c serveCmd) Run(ctx context.Context, log *slog.Logger, again *reload) error {
+	return serve(ctx, log, again, "serve", c.Stores, c.Internal, func(p *process) error {
 		if err := p.addWorker(c.workerSettings); err != nil {
 			return err
 		}

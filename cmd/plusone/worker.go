@@ -28,8 +28,8 @@ type workerCmd struct {
 }
 
 // Run works until ctx ends.
-func (c workerCmd) Run(ctx context.Context, log *slog.Logger) error {
-	return serve(ctx, log, "worker", c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
+func (c workerCmd) Run(ctx context.Context, log *slog.Logger, again *reload) error {
+	return serve(ctx, log, again, "worker", c.Stores, c.Internal, func(p *process) error { return p.addWorker(c.workerSettings) })
 }
 
 // addWorker adds the notifier, what carries out operators' wishes, the sweeper, the worker, and what moves the rest

@@ -187,7 +187,7 @@ func TestAWrongVariableThatAFlagReplacesIsNoError(t *testing.T) {
 
 func TestLogsAreJSONWhereNobodyLooks(t *testing.T) {
 	var b strings.Builder
-	settings.Log{LogFormat: "auto"}.Logger(&b).Info("hello", "n", 1)
+	settings.Log{LogFormat: "auto"}.Logger(&b, new(slog.LevelVar)).Info("hello", "n", 1)
 	if !strings.HasPrefix(b.String(), "{") {
 		t.Errorf("logged %q", b.String())
 	}

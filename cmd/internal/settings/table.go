@@ -36,6 +36,27 @@ type Setting struct {
 // Table is every setting of a command, in the order of its help.
 type Table []Setting
 
+// InForce is the Table of a command that Parse has returned.
+func InForce(command *kong.Context) (t Table) {
+	_, _ = command.Call(func(bound Table) { t = bound }) // Parse has bound it
+	return t
+}
+
+// Differ names the settings that have another value, or another source, in b.
+func (t Table) Differ(b Table) []string {
+	was := map[string]Setting{}
+	for _, s := range t {
+		was[s.Name] = s
+	}
+	var names []string
+	for _, s := range b {
+		if was[s.Name] != s {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
 // aside are flags about an answer, not about what plusone does.
 var aside = []string{"help", "json"}
 

@@ -25,13 +25,8 @@ func inForce(t *testing.T, file string, env map[string]string, args ...string) m
 		t.Fatal(err)
 	}
 	byName := map[string]settings.Setting{}
-	if _, err := command.Call(func(table settings.Table) error {
-		for _, s := range table {
-			byName[s.Name] = s
-		}
-		return nil
-	}); err != nil {
-		t.Fatal(err)
+	for _, s := range settings.InForce(command) {
+		byName[s.Name] = s
 	}
 	return byName
 }
