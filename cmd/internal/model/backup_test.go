@@ -78,6 +78,6 @@ func (r *rig) failover(b backup) error {
 		return err
 	}
 	r.active = to
-	r.redis.move(r.servers[to])
+	r.redis.Move(r.servers[to])
 	return nil
 }

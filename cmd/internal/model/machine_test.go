@@ -13,6 +13,7 @@ import (
 
 	"plusone/cmd/internal/model"
 	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
 )
 
 // Few of each, so that they meet all the time.
@@ -203,17 +204,17 @@ var faults = slices.Concat(times(16, "none"), times(2, "redis"), times(1, "ledge
 // faults runs an action, now and then with an exchange that is lost.
 func (m *machine) faults(action func()) {
 	m.faulty = false
-	wires := map[string]*wire{"redis": m.r.redis, "ledger": m.r.pg}
+	wires := map[string]*privatetest.Wire{"redis": m.r.redis, "ledger": m.r.pg}
 	store := wires[rapid.SampledFrom(faults).Draw(m.T, "fault")]
 	if store == nil {
 		action()
 		return
 	}
-	store.lose(rapid.IntRange(0, 7).Draw(m.T, "exchange"), rapid.Bool().Draw(m.T, "reply"))
+	store.Lose(rapid.IntRange(0, 7).Draw(m.T, "exchange"), rapid.Bool().Draw(m.T, "reply"))
 	m.faulty = true
 	action()
 	m.faulty = false
-	switch lost := store.calm(); {
+	switch lost := store.Calm(); {
 	case lost && store == m.r.pg:
 		m.r.settle()
 	case lost && m.r.mini != nil: // times to live pass only when they are told to

@@ -26,7 +26,7 @@ func TestMain(m *testing.M) { privatetest.Main(m, privatetest.NoLeaks) }
 // number of shards, all over wires that a test can spoil.
 type rig struct {
 	t         testing.TB
-	redis, pg *wire
+	redis, pg *privatetest.Wire
 	servers   []string        // addresses of the Redis servers
 	doors     []*redis.Client // to each of them, not over the wire
 	active    int             // the server that the wire leads to
@@ -80,7 +80,7 @@ func newMiniRig(t testing.TB, most int) *rig {
 // partly; 0 means the default.
 func build(t testing.TB, servers []string, most int) *rig {
 	t.Helper()
-	r := &rig{t: t, redis: newWire(), pg: newWire(), servers: servers, houses: map[int]*house{}}
+	r := &rig{t: t, redis: privatetest.NewWire(), pg: privatetest.NewWire(), servers: servers, houses: map[int]*house{}}
 	for _, addr := range servers {
 		door := redis.NewClient(&redis.Options{Addr: addr})
 		t.Cleanup(func() { _ = door.Close() })
@@ -89,7 +89,7 @@ func build(t testing.TB, servers []string, most int) *rig {
 	url := privatetest.Postgres(t)
 	cfg, err := pgxpool.ParseConfig(url)
 	must(t, err)
-	cfg.ConnConfig.DialFunc = r.pg.dial
+	cfg.ConnConfig.DialFunc = r.pg.Dial
 	pool, err := pgxpool.NewWithConfig(t.Context(), cfg)
 	must(t, err)
 	t.Cleanup(pool.Close)
@@ -101,9 +101,9 @@ func build(t testing.TB, servers []string, most int) *rig {
 	must(t, err)
 	t.Cleanup(func() { _ = r.door.Close(context.Background()) })
 
-	conn := redis.UniversalOptions{Addrs: servers[:1], Dialer: r.redis.dial}
+	conn := redis.UniversalOptions{Addrs: servers[:1], Dialer: r.redis.Dial}
 	rdb := redis.NewUniversalClient(&redis.UniversalOptions{
-		Addrs: servers[:1], Dialer: r.redis.dial, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
+		Addrs: servers[:1], Dialer: r.redis.Dial, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true,
 		// A drain may run within a handshake that is held back, and would wait for that one's lock.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"plusone/hotpath/like"
+	"plusone/scripts/dev/private/privatetest"
 	"plusone/tasks/ledger"
 )
 
@@ -124,13 +125,13 @@ func (m *machine) stopped() {
 	}
 	m.touched[others[0].Item] = true
 	then := rapid.SampledFrom([]string{"nothing", "evict", "forget"}).Draw(m.T, "then")
-	wires := map[string]*wire{"redis": m.r.redis, "ledger": m.r.pg}
+	wires := map[string]*privatetest.Wire{"redis": m.r.redis, "ledger": m.r.pg}
 	at := wires[rapid.SampledFrom([]string{"redis", "ledger"}).Draw(m.T, "store")]
 	var err error
-	at.delay(rapid.IntRange(0, 24).Draw(m.T, "exchange"), func() { err = m.meanwhile(others, then) })
+	at.Delay(rapid.IntRange(0, 24).Draw(m.T, "exchange"), func() { err = m.meanwhile(others, then) })
 	m.faulty = true // its pin may be gone
 	m.expect()
 	m.faulty = false
-	at.calm()
+	at.Calm()
 	m.fatal(err)
 }

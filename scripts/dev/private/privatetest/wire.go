@@ -1,4 +1,4 @@
-package model_test
+package privatetest
 
 import (
 	"context"
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// wire is the way to one store. It tells where new connections lead and loses
+// Wire is the way to one store. It tells where new connections lead and loses
 // the exchange (a request and its reply) that a test has chosen: the request
 // before the store has seen it, or the reply after the store has done its work.
 // It is the crash of whoever asked, too: nothing more comes over that connection.
-type wire struct {
+type Wire struct {
 	mu     sync.Mutex
 	target string // host:port; "": where the client wants to go
 	conns  map[*conn]struct{}
@@ -23,32 +23,33 @@ type wire struct {
 	late   func() // called instead, before the request goes out
 }
 
-func newWire() *wire { return &wire{conns: map[*conn]struct{}{}, left: -1} }
+// NewWire leads where the client wants to go, and loses nothing.
+func NewWire() *Wire { return &Wire{conns: map[*conn]struct{}{}, left: -1} }
 
-// lose loses the n-th exchange from now on: its reply, or its request.
-func (w *wire) lose(n int, reply bool) {
+// Lose loses the n-th exchange from now on: its reply, or its request.
+func (w *Wire) Lose(n int, reply bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left, w.after, w.lost = n, reply, 0
 }
 
-// delay holds the n-th exchange from now on back until meanwhile has returned.
-func (w *wire) delay(n int, meanwhile func()) {
+// Delay holds the n-th exchange from now on back until meanwhile has returned.
+func (w *Wire) Delay(n int, meanwhile func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left, w.late, w.lost = n, meanwhile, 0
 }
 
-// calm ends the losses and tells whether there was one.
-func (w *wire) calm() bool {
+// Calm ends the losses and tells whether there was one.
+func (w *Wire) Calm() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.left, w.late = -1, nil
 	return w.lost > 0
 }
 
-// move leads to another server; all connections end.
-func (w *wire) move(target string) {
+// Move leads to another server; all connections end.
+func (w *Wire) Move(target string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.target = target
@@ -57,7 +58,8 @@ func (w *wire) move(target string) {
 	}
 }
 
-func (w *wire) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+// Dial is for the options of a client.
+func (w *Wire) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	w.mu.Lock()
 	if w.target != "" {
 		addr = w.target
@@ -83,7 +85,7 @@ const (
 	replyLost
 )
 
-func (w *wire) next() fate {
+func (w *Wire) next() fate {
 	fate, late := w.decide()
 	if late != nil {
 		late()
@@ -91,7 +93,7 @@ func (w *wire) next() fate {
 	return fate
 }
 
-func (w *wire) decide() (fate, func()) {
+func (w *Wire) decide() (fate, func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.left < 0 {
@@ -114,7 +116,7 @@ func (w *wire) decide() (fate, func()) {
 // conn is used by one goroutine at a time for each direction.
 type conn struct {
 	net.Conn
-	wire *wire
+	wire *Wire
 
 	mu    sync.Mutex
 	asked bool // a request is under way
