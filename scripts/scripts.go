@@ -21,6 +21,8 @@ var (
 	forget string
 	//go:embed install.lua
 	install string
+	//go:embed mark.lua
+	mark string
 	//go:embed mend.lua
 	mend string
 	//go:embed pin.lua
@@ -79,6 +81,7 @@ var (
 	Evict   = shared + evict
 	Forget  = shared + forget
 	Install = shared + install
+	Mark    = shared + mark
 	Mend    = shared + mend
 	Pin     = shared + pin
 	Retract = shared + retract

@@ -19,7 +19,9 @@ const (
 )
 
 // Sweeper looks at every log once a second, rings for those that hold what the
-// ledger lacks, trims what a crash left behind, and sets the gauges of the logs.
+// ledger lacks, trims what a crash left behind, and sets the gauges of the logs. After
+// a restore of the ledger it brings the watermarks back to the ends of the logs: below
+// them nothing that the ledger says of votes can be relied on.
 // Every worker runs one; that several ring for the same shard does no harm.
 type Sweeper struct {
 	log     *counter.Log
@@ -27,13 +29,14 @@ type Sweeper struct {
 	bell    *Bell
 	metrics logMetrics
 	marks   map[int]like.Version // as last read; Run's alone
+	ends    map[int]like.Version // of logs that were empty at the last look, above their watermarks
 	next    int                  // the shard to begin with: where the last sweep had to stop
 }
 
 // NewSweeper returns a Sweeper and registers plusone_log_… and
 // plusone_drain_lag_seconds.
 func NewSweeper(log *counter.Log, l *ledger.Ledger, bell *Bell, reg prometheus.Registerer) *Sweeper {
-	return &Sweeper{log: log, ledger: l, bell: bell, metrics: newLogMetrics(reg)}
+	return &Sweeper{log: log, ledger: l, bell: bell, metrics: newLogMetrics(reg), ends: map[int]like.Version{}}
 }
 
 // Run sweeps until ctx ends.
@@ -58,6 +61,7 @@ func (s *Sweeper) sweep(ctx context.Context) {
 	cancel()
 	if err != nil {
 		slog.DebugContext(ctx, "sweep: read watermarks", "error", err)
+		clear(s.ends)
 	} else {
 		s.marks = marks
 	}
@@ -79,8 +83,9 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 	}
 	if tail.Len == 0 {
 		s.metrics.set(shard, 0, 0, 0)
-		return nil
+		return s.catchUp(ctx, shard, tail.Last)
 	}
+	delete(s.ends, shard)
 	mark, now := s.marks[shard], time.Now()
 	age, lag := since(now, tail.Oldest), time.Duration(0)
 	if tail.Last > mark {
@@ -92,6 +97,27 @@ func (s *Sweeper) look(ctx context.Context, shard int) error {
 		err = s.log.Trim(ctx, shard, mark)
 	}
 	s.metrics.set(shard, tail.Len, max(age, 0), max(lag, 0))
+	return err
+}
+
+// catchUp makes an entry for a drain where an empty log ends above the watermark. What
+// emptied it had been committed, so a watermark that was read after that look and is
+// still below has gone back.
+func (s *Sweeper) catchUp(ctx context.Context, shard int, end like.Version) error {
+	seen := s.ends[shard]
+	delete(s.ends, shard)
+	switch {
+	case end <= s.marks[shard]:
+		return nil
+	case end != seen:
+		s.ends[shard] = end
+		return nil
+	}
+	marked, err := s.log.Mark(ctx, shard, end)
+	if marked {
+		slog.WarnContext(ctx, "the ledger has lost the end of a log, as if it were restored from a backup", "shard", shard)
+		s.bell.Ring(shard)
+	}
 	return err
 }
 

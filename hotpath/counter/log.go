@@ -150,6 +150,24 @@ func (l *Log) Settle(ctx context.Context, shard int, upTo like.Version, items []
 	return end > upTo || err != nil, nil // only a foreign hand gives an id that is none
 }
 
+// Mark appends a marker to a log that is empty and ends at end, for a ledger whose
+// watermark is below that: it lacks what the log has dropped, since it was restored
+// from a backup. It reports false when the log is not so any more, or its shard closed.
+// Errors: like.ErrUnavailable (also while writes go elsewhere).
+func (l *Log) Mark(ctx context.Context, shard int, end like.Version) (bool, error) {
+	marked, err := 0, l.fence.Err(ctx)
+	if err == nil {
+		k := &l.keys[shard]
+		if marked, err = markScript.run(ctx, l.rdb, []string{k.meta, k.log}, len(l.keys), end.String()).Int(); err != nil {
+			err = unavailable(err)
+		}
+	}
+	if err != nil {
+		return false, fmt.Errorf("mark the log of shard %d: %w", shard, err)
+	}
+	return marked == 1, nil
+}
+
 // Undo takes a change back that the ledger refused. It reports false when a newer
 // entry names the pair, and true when Redis does not show the change any more.
 // Repeating it is harmless.

@@ -39,6 +39,7 @@ var (
 	pinScript     = newScript(scripts.Pin)
 	keepScript    = newScript(scripts.Keep)
 	snapScript    = newScript(scripts.Snapshot)
+	markScript    = newScript(scripts.Mark)
 	mendScript    = newScript(scripts.Mend)
 	evictScript   = newScript(scripts.Evict)
 	eraseScript   = newScript(scripts.Erase)
