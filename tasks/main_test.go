@@ -64,19 +64,26 @@ func newWorks(t *testing.T) *works {
 	_, err = w.ledger.Layout(t.Context(), shards)
 	check(t, err)
 	w.drainer = tasks.NewDrainer(w.log, w.ledger, 0, prometheus.NewRegistry())
-	w.Counter, err = counter.New(redis.UniversalOptions{Addrs: []string{w.redis}}, w.ledger,
-		counter.Options{Shards: shards, Changed: func(shard int) {
-			if f := w.changed.Load(); f != nil {
-				(*f)(shard)
-			}
-		}})
-	check(t, err)
-	t.Cleanup(func() {
+	w.Counter = w.counter(redis.UniversalOptions{}, w.ledger, shards)
+	return w
+}
+
+// counter is a process that applies ops, until the test ends.
+func (w *works) counter(conn redis.UniversalOptions, l *ledger.Ledger, shards int) *counter.Counter {
+	w.t.Helper()
+	conn.Addrs = []string{w.redis}
+	c, err := counter.New(conn, l, counter.Options{Shards: shards, Changed: func(shard int) {
+		if f := w.changed.Load(); f != nil {
+			(*f)(shard)
+		}
+	}})
+	check(w.t, err)
+	w.t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
-		check(t, w.Close(ctx))
+		check(w.t, c.Close(ctx))
 	})
-	return w
+	return c
 }
 
 // over is a drainer that reaches the stores through these addresses; "" is the
