@@ -24,21 +24,22 @@ type cli struct {
 	settings.File
 	settings.Log
 
-	Dev       devCmd       `cmd:"" help:"Run everything in one process, over a Redis and a Postgres of its own."`
-	Serve     serveCmd     `cmd:"" help:"Run API, worker and reconciler in one process, over the given stores."`
-	API       apiCmd       `cmd:"" name:"api" help:"Run the API only."`
-	Worker    workerCmd    `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
-	Reconcile reconcileCmd `cmd:"" help:"Compare and repair the stores, all the time or once."`
-	Erase     eraseCmd     `cmd:"" help:"Remove a person from both stores, while everything runs."`
-	Saga      sagaCmd      `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
-	Item      itemCmd      `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
-	Revoke    revokeCmd    `cmd:"" help:"Take back all likes of users, which can be undone."`
-	Letter    letterCmd    `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
-	Repairs   repairsCmd   `cmd:"" help:"Look at what the reconciler has found."`
-	Migrate   migrateCmd   `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
-	Doctor    doctorCmd    `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
-	Config    configCmd    `cmd:"" help:"Look at the settings, without starting anything."`
-	Version   versionCmd   `cmd:"" help:"Print the version."`
+	Dev        devCmd        `cmd:"" help:"Run everything in one process, over a Redis and a Postgres of its own."`
+	Serve      serveCmd      `cmd:"" help:"Run API, worker and reconciler in one process, over the given stores."`
+	API        apiCmd        `cmd:"" name:"api" help:"Run the API only."`
+	Worker     workerCmd     `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
+	Reconcile  reconcileCmd  `cmd:"" help:"Compare and repair the stores, all the time or once."`
+	Erase      eraseCmd      `cmd:"" help:"Remove a person from both stores, while everything runs."`
+	Saga       sagaCmd       `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
+	Item       itemCmd       `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
+	Revoke     revokeCmd     `cmd:"" help:"Take back all likes of users, which can be undone."`
+	Letter     letterCmd     `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
+	Repairs    repairsCmd    `cmd:"" help:"Look at what the reconciler has found."`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
+	Doctor     doctorCmd     `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
+	Config     configCmd     `cmd:"" help:"Look at the settings, without starting anything."`
+	Version    versionCmd    `cmd:"" help:"Print the version, and what it was built from."`
+	Completion completionCmd `cmd:"" help:"Print a script that makes bash, zsh or fish complete commands and flags."`
 }
 
 const about = `Counts likes: accepted in Redis, kept in Postgres, compared all the time.
@@ -92,7 +93,7 @@ func run(args []string, out, errOut io.Writer) int {
 func parse(args []string, out, errOut io.Writer) (*cli, *kong.Context, error) {
 	c := new(cli)
 	command, err := settings.Parse(c, args, os.Getenv, kong.Name("plusone"), kong.Description(about),
-		kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
+		kong.PostBuild(addExamples), kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 	return c, command, err
 }
 

@@ -3,12 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -197,8 +199,11 @@ func TestHelpTellsTheExitCodesAndTheVariables(t *testing.T) {
 	if code := p.end(t, 0); code != exitOK || !strings.Contains(strings.Join(strings.Fields(p.said()), " "), "$PLUSONE_INTERNAL_LISTEN") {
 		t.Errorf("%d %s", code, p.said())
 	}
-	p = start(t, "version")
-	if code := p.end(t, 0); code != exitOK || !strings.HasPrefix(p.said(), "plusone ") {
-		t.Errorf("%d %s", code, p.said())
+	if code, said := inProcess("version"); code != exitOK || !strings.HasPrefix(said, "plusone ") || !strings.Contains(said, runtime.Version()) {
+		t.Errorf("%d %s", code, said)
+	}
+	var b build
+	if code, said := inProcess("version", "--json"); code != exitOK || json.Unmarshal([]byte(said), &b) != nil || b != thisBuild() {
+		t.Errorf("%d %s", code, said)
 	}
 }

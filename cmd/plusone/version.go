@@ -3,22 +3,57 @@ package main
 import (
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 )
 
-type versionCmd struct{}
+type versionCmd struct {
+	JSON bool `name:"json" help:"As JSON."`
+}
+
+// build is what this binary was made from. Unknown is what go build was not told,
+// as outside of a clone, or with -buildvcs=false.
+type build struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit"`
+	Modified bool   `json:"modified"` // beyond the commit
+	Date     string `json:"date"`     // of the commit
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+const unknown = "unknown"
 
 // Run prints the module's version, the commit it was built from, and Go's.
-func (versionCmd) Run(out io.Writer) error {
-	version, commit, goVersion := "unknown", "unknown", "unknown"
-	if info, ok := debug.ReadBuildInfo(); ok {
-		version, goVersion = info.Main.Version, info.GoVersion
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				commit = s.Value
-			}
+func (c versionCmd) Run(out io.Writer) error {
+	b := thisBuild()
+	if c.JSON {
+		return showJSON(out, b)
+	}
+	modified := ""
+	if b.Modified {
+		modified = " and changes"
+	}
+	_, err := fmt.Fprintf(out, "plusone %s, commit %s%s of %s, %s, %s\n", b.Version, b.Commit, modified, b.Date, b.Go, b.Platform)
+	return err
+}
+
+func thisBuild() build {
+	b := build{Version: unknown, Commit: unknown, Date: unknown, Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return b
+	}
+	b.Version = info.Main.Version
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.time":
+			b.Date = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
 		}
 	}
-	_, err := fmt.Fprintf(out, "plusone %s, commit %s, %s\n", version, commit, goVersion)
-	return err
+	return b
 }
