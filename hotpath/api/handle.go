@@ -36,7 +36,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 // greets reports whether the answer brings a visitor's cookie, if it is no error.
 func (s *Server) greets(c *call) bool {
-	return s.identity.visitors != nil && c.who == (caller{}) && c.http.IsGet()
+	return s.identity.visitors != nil && c.who == (caller{}) && c.http.IsGet() && !c.route.file
 }
 
 // serve finds out what to do, for whom, and does it. A panic is an error like
@@ -167,10 +167,14 @@ func (s *Server) finish(c *call) {
 	if c.tag != nil {
 		r.Header.SetCanonical(etagHeader, c.tag)
 	}
-	if s.identity.origins != nil || c.http.IsGet() || c.http.IsHead() {
+	switch {
+	case c.route.file:
+		r.Header.SetCanonical(varyHeader, byEncoding)
+		r.Header.SetCanonical(allowOriginHeader, everyOrigin)
+	case s.identity.origins != nil || c.http.IsGet() || c.http.IsHead():
 		r.Header.SetCanonical(varyHeader, s.vary)
 	}
-	if s.identity.origins != nil {
+	if s.identity.origins != nil && !c.route.file {
 		s.admitPage(c)
 	}
 	r.Header.SetCanonical(contentTypeOptionsHeader, noSniff)

@@ -12,6 +12,7 @@ type route struct {
 	index   int    // its place in routes
 	allow   string // for the Allow header
 	methods []method
+	file    bool // it sends a file: who asks makes no difference
 }
 
 type method struct {
@@ -43,10 +44,18 @@ var (
 	receiptRoute       = get("/v1/receipts/{receipt}", (*Server).readReceipt)
 	notificationsRoute = get("/v1/notifications", (*Server).listNotifications)
 	streamRoute        = &route{pattern: "/v1/stream", allow: "GET", methods: []method{{"GET", (*Server).stream}}}
+	buttonRoute        = getFile("/v1/like-button.js", (*Server).likeButton)
 )
 
 func get(pattern string, do func(*Server, context.Context, *call) error) *route {
 	return &route{pattern: pattern, allow: "GET, HEAD", methods: []method{{"GET", do}, {"HEAD", do}}}
+}
+
+// getFile is get for what is the same for everybody.
+func getFile(pattern string, do func(*Server, context.Context, *call) error) *route {
+	r := get(pattern, do)
+	r.file = true
+	return r
 }
 
 // routes are all of them, numbered for the arrays of metrics.
@@ -54,6 +63,7 @@ var routes = func() []*route {
 	all := []*route{
 		noRoute, badRequest, likeRoute, toggleRoute, itemRoute, itemsRoute, likesRoute,
 		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute, votesRoute, voteRoute,
+		buttonRoute,
 	}
 	for i, r := range all {
 		r.index = i
@@ -103,6 +113,10 @@ func match(path []byte) (r *route, arg []byte) {
 	case "stream":
 		if !deeper {
 			return streamRoute, nil
+		}
+	default:
+		if !deeper {
+			return matchFile(collection)
 		}
 	}
 	return noRoute, nil
