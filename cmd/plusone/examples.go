@@ -51,7 +51,7 @@ var examples = map[string][]string{
 	"doctor":           {"plusone doctor --config plusone.yaml", "plusone doctor --json | jq '.findings[] | select(.level != \"ok\")'"},
 	"config print":     {"plusone config print --config plusone.yaml", "plusone config print --json | jq '.[] | select(.source != \"default\")'"},
 	"config check":     {"plusone config check --config plusone.yaml && systemctl restart plusone"},
-	"version":          {"plusone version", "plusone version --json"},
+	"version":          {"plusone version", "plusone version --json", "plusone version --assets"},
 	"completion": {
 		"source <(plusone completion bash)                    # in ~/.bashrc; zsh: the same, with zsh, in ~/.zshrc",
 		"plusone completion fish > ~/.config/fish/completions/plusone.fish",

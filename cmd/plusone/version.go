@@ -8,7 +8,8 @@ import (
 )
 
 type versionCmd struct {
-	JSON bool `name:"json" help:"As JSON."`
+	JSON   bool `name:"json" help:"As JSON."`
+	Assets bool `help:"Print the script tag of the like button instead, with its SRI hash."`
 }
 
 // build is what this binary was made from. Unknown is what go build was not told,
@@ -26,6 +27,9 @@ const unknown = "unknown"
 
 // Run prints the module's version, the commit it was built from, and Go's.
 func (c versionCmd) Run(out io.Writer) error {
+	if c.Assets {
+		return showAssets(out, c.JSON)
+	}
 	b := thisBuild()
 	if c.JSON {
 		return showJSON(out, b)
