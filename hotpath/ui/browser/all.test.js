@@ -1,0 +1,19 @@
+// One browser for all tests: node all.test.js
+
+import { after, describe } from 'node:test';
+import { elsewhere } from './elsewhere.js';
+import { likes } from './likes.js';
+import { live } from './live.js';
+import { looks } from './looks.js';
+import { end } from './stage.js';
+import { trouble } from './trouble.js';
+
+describe('the like button', { concurrency: 4, timeout: 240_000 }, () => {
+  looks();
+  likes();
+  live();
+  trouble();
+  elsewhere();
+});
+
+after(end);
