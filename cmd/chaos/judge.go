@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,7 +33,7 @@ func (p *proof) judge(ctx context.Context) error {
 		p.result.Skipped = append(p.result.Skipped, report.Skipped(s))
 	}
 	for _, step := range []func(context.Context) error{
-		p.home, p.settled, p.drained, p.agreed, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
+		p.home, p.settled, p.ended, p.drained, p.agreed, p.reconciled, p.compared, p.unrepaired, p.alive, p.unleaked,
 	} {
 		if err := step(ctx); err != nil {
 			return err
@@ -88,20 +89,24 @@ func (p *proof) await(ctx context.Context, what string, most time.Duration, is f
 	}
 }
 
-// reconciled: a complete pass finds nothing.
+// reconciled: a complete pass finds nothing. On a busy machine the reconciler that runs
+// may keep a shard for longer than a pass waits for it.
 func (p *proof) reconciled(ctx context.Context) error {
-	out, err := p.house.Plusone(ctx, "reconcile", "--once", "--json", "--log-level=error",
-		"--redis-url", p.house.Redis.URL(), "--postgres-url", p.house.Postgres.URL())
-	if err != nil {
-		p.check("the reconciler finds nothing", false, "%v", err)
-		return nil
-	}
 	var found struct {
 		Items, Pairs    int64
 		Drifts, Skipped []json.RawMessage
 	}
-	if err := json.Unmarshal(out, &found); err != nil {
-		return fmt.Errorf("the report of reconcile: %w", err)
+	for try := 0; try == 0 || try < 3 && len(found.Skipped) > 0 && len(found.Drifts) == 0; try++ {
+		out, err := p.house.Plusone(ctx, "reconcile", "--once", "--json", "--log-level=error",
+			"--redis-url", p.house.Redis.URL(), "--postgres-url", p.house.Postgres.URL())
+		if err != nil {
+			p.check("the reconciler finds nothing", false, "%v", err)
+			return nil
+		}
+		found.Drifts, found.Skipped = nil, nil
+		if err := json.Unmarshal(out, &found); err != nil {
+			return fmt.Errorf("the report of reconcile: %w", err)
+		}
 	}
 	p.check("the reconciler finds nothing", len(found.Drifts) == 0 && len(found.Skipped) == 0,
 		"%d items and %d pairs compared, %d drifts %s, %d shards skipped %s",
@@ -118,7 +123,15 @@ func (p *proof) compared(ctx context.Context) error {
 	if err := p.judged(ctx, &stored); err != nil {
 		return err
 	}
-	broken := append(p.load.Wrongs(), model.Verify(p.load.Books(), stored, house.Version)...)
+	votes, err := p.voted(ctx, &stored)
+	if err != nil {
+		return err
+	}
+	quota, err := p.bounded(ctx, &stored)
+	if err != nil {
+		return err
+	}
+	broken := slices.Concat(p.load.Wrongs(), votes, quota, model.Verify(p.load.Books(), stored, house.Version))
 	n := map[model.Kind]int{}
 	for _, w := range broken {
 		n[w.Kind]++

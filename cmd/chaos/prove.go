@@ -83,7 +83,10 @@ func (p *proof) burn(ctx context.Context) (err error) {
 	}
 	p.timeline = report.NewTimeline(time.Now())
 	a, b := p.house.Process("api-1"), p.house.Process("api-2")
-	p.load = load.New(p.seed, p.timeline, [2]string{a.Name, b.Name}, [2]string{a.Public, b.Public}, p.participants)
+	p.load = load.New(p.seed, p.timeline, load.Options{
+		Names: [2]string{a.Name, b.Name}, Addrs: [2]string{a.Public, b.Public},
+		Key: house.Key, Judging: p.participants, Greedy: greedy(),
+	})
 	p.say("seed %d, appendfsync %s, %v of load", p.seed, p.fsync, p.time())
 
 	loading, stop := context.WithCancel(ctx)

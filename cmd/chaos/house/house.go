@@ -2,6 +2,7 @@ package house
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -152,7 +153,19 @@ func (h *House) startProcesses() error {
 var roleArgs = map[string][]string{
 	"api":       {"api"},
 	"worker":    {"worker"},
-	"reconcile": {"reconcile", "--reconcile-every=2s", "--reconcile-full=10s", "--resident-max-bytes=4000000"},
+	"reconcile": {"reconcile", "--reconcile-every=2s", "--reconcile-full=10s", "--resident-max-bytes=5000000"},
+}
+
+// Key is what servers act with.
+const Key = "chaos-chaos-chaos-chaos-chaos-chaos-chaos"
+
+// rules are settings that all processes share: a quota whose window no run outlives,
+// and who may vote.
+func rules() []string {
+	return []string{
+		fmt.Sprintf("PLUSONE_QUOTA=%d/8784h", Quota), "PLUSONE_QUOTA_REFUND_UNLIKES=true",
+		fmt.Sprintf("PLUSONE_SERVER_KEYS=chaos=sha256:%x", sha256.Sum256([]byte(Key))),
+	}
 }
 
 // small makes items with more than a few likers large: such are in Redis partly
@@ -167,7 +180,7 @@ func (h *House) newProcess(name string) (*Process, error) {
 	}
 	p := &Process{
 		Name: name, Inside: inside, bin: h.opts.Bin, log: filepath.Join(h.opts.Dir, name+".log"), wake: make(chan struct{}, 1),
-		args: slices.Concat(roleArgs[role], []string{"--internal-listen", inside}), env: append(cleanEnv(), small),
+		args: slices.Concat(roleArgs[role], []string{"--internal-listen", inside}), env: slices.Concat(cleanEnv(), []string{small}, rules()),
 	}
 	if h.Partners != nil {
 		p.env = append(p.env, h.Partners.Env()...)

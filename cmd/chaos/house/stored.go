@@ -36,6 +36,18 @@ func (h *House) Stored(ctx context.Context) (model.Stored, error) {
 	return s, h.resident(ctx, s.Resident)
 }
 
+// Votes reads all votes that the ledger holds.
+func (h *House) Votes(ctx context.Context) (map[model.Pair]model.VoteRow, error) {
+	rows, err := h.Pool.Query(ctx, `SELECT item_id, ref, counted, weight, version FROM votes`)
+	if err != nil {
+		return nil, err
+	}
+	votes, p := map[model.Pair]model.VoteRow{}, model.Pair{}
+	row := model.VoteRow{VoteIs: model.VoteIs{Known: true}}
+	_, err = pgx.ForEachRow(rows, []any{&p.Item, &p.User, &row.Counted, &row.Weight, &row.Version}, func() error { votes[p] = row; return nil })
+	return votes, err
+}
+
 // resident reads every item that Redis holds.
 func (h *House) resident(ctx context.Context, into map[string]model.ResidentItem) error {
 	for shard := range Shards {

@@ -36,38 +36,48 @@ var requests = map[model.Do]struct{ method, tail string }{
 	model.Look: {"GET", ""}, model.Like: {"PUT", "/like"}, model.Unlike: {"DELETE", "/like"}, model.Toggle: {"POST", "/like/toggle"},
 }
 
-// ask makes one request and says what became of it.
+// request is what a client sends. Its header is one line.
+type request struct{ method, path, header, body string }
+
+// ask makes one request about a pair and says what became of it.
 func (c *conn) ask(do model.Do, p model.Pair) model.Answer {
 	a := model.Answer{Via: c.name}
-	if c.nc == nil {
-		nc, err := net.DialTimeout("tcp4", c.addr, Patience)
-		if err != nil {
-			a.At, a.Outcome, a.Code = time.Now(), model.Refused, "no_connection"
-			return a
-		}
-		c.nc, c.r = nc, bufio.NewReader(nc)
+	r := requests[do]
+	status, body, outcome, code := c.send(request{r.method, "/v1/items/" + p.Item + r.tail, "X-User-ID: " + p.User, ""})
+	a.At, a.Outcome, a.Code = time.Now(), outcome, code
+	if status != 0 {
+		fillIn(&a, status, body)
 	}
-	status, body, err := c.exchange(do, p)
-	a.At = time.Now()
-	if err != nil {
-		c.close()
-		a.Outcome, a.Code = model.Unknown, "no_answer"
-		if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-			a.Code = "client_timeout"
-		}
-		return a
-	}
-	fillIn(&a, status, body)
 	return a
 }
 
-func (c *conn) exchange(do model.Do, p model.Pair) (status int, body []byte, err error) {
+// send makes one request. Without an answer status is 0, and outcome and code say what
+// is known.
+func (c *conn) send(r request) (status int, body []byte, outcome model.Outcome, code string) {
+	if c.nc == nil {
+		nc, err := net.DialTimeout("tcp4", c.addr, Patience)
+		if err != nil {
+			return 0, nil, model.Refused, "no_connection"
+		}
+		c.nc, c.r = nc, bufio.NewReader(nc)
+	}
+	status, body, err := c.exchange(r)
+	if err == nil {
+		return status, body, 0, ""
+	}
+	c.close()
+	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
+		return 0, nil, model.Unknown, "client_timeout"
+	}
+	return 0, nil, model.Unknown, "no_answer"
+}
+
+func (c *conn) exchange(r request) (status int, body []byte, err error) {
 	if err := c.nc.SetDeadline(time.Now().Add(Patience)); err != nil {
 		return 0, nil, err
 	}
-	r := requests[do]
-	_, err = fmt.Fprintf(c.nc, "%s /v1/items/%s%s HTTP/1.1\r\nHost: chaos\r\nX-User-ID: %s\r\nContent-Length: 0\r\n\r\n",
-		r.method, p.Item, r.tail, p.User)
+	_, err = fmt.Fprintf(c.nc, "%s %s HTTP/1.1\r\nHost: chaos\r\n%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+		r.method, r.path, r.header, len(r.body), r.body)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -23,6 +23,9 @@ const (
 type Load struct {
 	timeline *report.Timeline
 	clients  []*client
+	voters   []*voter
+	greedy   []*Greedy
+	key      string // that servers act with
 	judging  bool
 	moment   atomic.Int64 // twice the number of calms, and one more from a calm to the next fault
 
@@ -30,17 +33,35 @@ type Load struct {
 	wrongs []model.Wrong
 }
 
-// New readies clients of the two APIs. judging says that participants decide about
-// some of their likes.
-func New(seed uint64, timeline *report.Timeline, names, addrs [2]string, judging bool) *Load {
-	l := &Load{timeline: timeline, judging: judging}
-	for i := range clients {
-		c := &client{load: l, id: i, rnd: rand.New(rand.NewPCG(seed, uint64(i)))}
-		c.book = model.NewBook(c.owns)
-		for j := range c.conns {
-			c.conns[j] = &conn{name: names[j], addr: addrs[j]}
+// Options say what the load asks, and whom.
+type Options struct {
+	Names, Addrs [2]string // of the two APIs
+	Key          string    // with which servers vote, and like for users
+	Judging      bool      // whether participants decide about some likes
+
+	// Greedy name users who like more than the quota allows, one after the other.
+	Greedy []func(n int) string
+}
+
+// New readies clients of the two APIs.
+func New(seed uint64, timeline *report.Timeline, o Options) *Load {
+	l := &Load{timeline: timeline, judging: o.Judging, key: o.Key}
+	conns := func() (c [2]*conn) {
+		for i := range c {
+			c[i] = &conn{name: o.Names[i], addr: o.Addrs[i]}
 		}
+		return c
+	}
+	for i := range clients {
+		c := &client{load: l, id: i, rnd: rand.New(rand.NewPCG(seed, uint64(i))), conns: conns()}
+		c.book = model.NewBook(c.owns)
 		l.clients = append(l.clients, c)
+	}
+	for i := range voters {
+		l.voters = append(l.voters, &voter{load: l, id: i, rnd: rand.New(rand.NewPCG(seed, uint64(clients+i))), conns: conns()})
+	}
+	for _, name := range o.Greedy {
+		l.greedy = append(l.greedy, &Greedy{load: l, name: name, conns: conns()})
 	}
 	return l
 }
@@ -50,6 +71,12 @@ func (l *Load) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for _, c := range l.clients {
 		all.Go(func() { c.run(ctx) })
+	}
+	for _, v := range l.voters {
+		all.Go(func() { v.run(ctx) })
+	}
+	for _, g := range l.greedy {
+		all.Go(func() { g.run(ctx) })
 	}
 	all.Wait()
 }
@@ -73,6 +100,12 @@ func (l *Load) Settle(ctx context.Context) error {
 	var all errgroup.Group
 	for _, c := range l.clients {
 		all.Go(func() error { return c.settle(ctx) })
+	}
+	for _, v := range l.voters {
+		all.Go(func() error { return v.settle(ctx) })
+	}
+	for _, g := range l.greedy {
+		all.Go(func() error { return g.settle(ctx) })
 	}
 	return all.Wait()
 }
@@ -98,3 +131,20 @@ func (l *Load) Books() []*model.Book {
 	}
 	return books
 }
+
+// Ballots are what the voters know, and what they were told on the way. Run and Settle
+// must be over.
+func (l *Load) Ballots() (all []*model.Ballot, told VotesTold) {
+	for _, v := range l.voters {
+		all = append(all, v.ballots...)
+		told.Votes += v.told.Votes
+		told.Refunds += v.told.Refunds
+		told.Unknown += v.told.Unknown
+		told.Refused += v.told.Refused
+		told.Races += v.told.Races
+	}
+	return all, told
+}
+
+// Greedy are the users who like more than they may. Run must be over.
+func (l *Load) Greedy() []*Greedy { return l.greedy }
