@@ -35,17 +35,23 @@ func (l *Log) Resident(ctx context.Context, shard int, cursor uint64) (items []s
 
 // Look takes a snapshot of items, in one script: keep them few.
 func (p *Pin) Look(ctx context.Context, items []string) ([]Item, error) {
-	names, args := []string{p.k.counts, p.k.votes}, []any{ListMost}
+	return p.l.Look(ctx, p.shard, items)
+}
+
+// Look is Pin.Look for who only wants to show what is there.
+func (l *Log) Look(ctx context.Context, shard int, items []string) ([]Item, error) {
+	k := &l.keys[shard]
+	names, args := []string{k.counts, k.votes}, []any{ListMost}
 	for _, item := range items {
-		names = append(names, p.k.likers+item)
+		names = append(names, k.likers+item)
 		args = append(args, item)
 	}
-	reply, err := snapScript.run(ctx, p.l.rdb, names, args...).Slice()
+	reply, err := snapScript.run(ctx, l.rdb, names, args...).Slice()
 	if err != nil {
-		return nil, fmt.Errorf("look at items of shard %d: %w", p.shard, unavailable(err))
+		return nil, fmt.Errorf("look at items of shard %d: %w", shard, unavailable(err))
 	}
 	if len(reply) != 5*len(items) {
-		return nil, fmt.Errorf("look at items of shard %d: redis answered %d values for %d items", p.shard, len(reply), len(items))
+		return nil, fmt.Errorf("look at items of shard %d: redis answered %d values for %d items", shard, len(reply), len(items))
 	}
 	seen := make([]Item, len(items))
 	for i, item := range items {

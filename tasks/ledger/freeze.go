@@ -13,8 +13,9 @@ import (
 
 // What an operator may do to an item.
 const (
-	ActFreeze   = "freeze"
-	ActUnfreeze = "unfreeze"
+	ActFreeze    = "freeze"
+	ActUnfreeze  = "unfreeze"
+	ActReconcile = "reconcile" // compare it, now
 )
 
 // FrozenItem is an item that takes no new likes, or took none once.
@@ -56,14 +57,31 @@ func lockFreezes(ctx context.Context, tx pgx.Tx) (direct bool, err error) {
 	return direct, tx.SendBatch(ctx, &q).Close()
 }
 
-func setFrozen(ctx context.Context, tx pgx.Tx, items []string, buckets []int16, frozen bool, by By) error {
-	states := make([]string, 0, len(items))
+// itemStates tells of each item whether it is frozen.
+func itemStates(ctx context.Context, tx pgx.Tx, items []string) ([]string, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT CASE WHEN f.frozen THEN 'frozen' ELSE 'open' END
 		  FROM unnest($1::text[]) WITH ORDINALITY AS q (item_id, n) LEFT JOIN frozen_items f USING (item_id) ORDER BY n`, items)
-	if err == nil {
-		states, err = pgx.AppendRows(states, rows, pgx.RowTo[string])
+	if err != nil {
+		return nil, err
 	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// NoteItem keeps that something was done to an item which changes nothing of whether
+// it is frozen.
+func (l *Ledger) NoteItem(ctx context.Context, item, act string, by By) error {
+	return l.inTx(ctx, "note an act on an item", func(tx pgx.Tx) error {
+		states, err := itemStates(ctx, tx, []string{item})
+		if err != nil {
+			return err
+		}
+		return noteActs(ctx, tx, onItem, act, by, []string{item}, states)
+	})
+}
+
+func setFrozen(ctx context.Context, tx pgx.Tx, items []string, buckets []int16, frozen bool, by By) error {
+	states, err := itemStates(ctx, tx, items)
 	if err != nil {
 		return err
 	}
