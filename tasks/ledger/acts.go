@@ -13,6 +13,8 @@ const (
 	onItem       = "item"
 	onRevocation = "revocation"
 	onDeadLetter = "dead letter"
+
+	onNotification = "notification"
 )
 
 // Act is what an operator did, and why.

@@ -85,25 +85,24 @@ const Unaddressed = "unaddressed"
 // else exhausted if one is, else delivered; Unaddressed without any. Attempts is the
 // most that a receiver took, LastError that of one which still lacks it.
 func (l *Ledger) Notifications(ctx context.Context, after int64, limit int) ([]like.Notification, error) {
-	rows, err := l.pool.Query(ctx, `
-		SELECT n.seq, n.id, n.item_id, n.count, n.delta, n.opened_at, n.closed_at,
-		       coalesce(d.state, $3), coalesce(d.attempts, 0), coalesce(d.last_error, '')
-		FROM notifications n
-		CROSS JOIN LATERAL (
-			-- by the alphabet, pending > exhausted > delivered
-			SELECT max(state) AS state, max(attempts) AS attempts,
-			       (array_agg(last_error ORDER BY state DESC) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
-			FROM deliveries WHERE seq = n.seq
-		) d
-		WHERE n.seq > $1
-		ORDER BY n.seq
-		LIMIT $2`, after, limit, Unaddressed)
+	rows, err := l.pool.Query(ctx, notificationSQL+` WHERE n.seq > $1 ORDER BY n.seq LIMIT $2`, after, limit)
 	if err != nil {
 		return nil, failed("read notifications", err)
 	}
 	notes, err := pgx.CollectRows(rows, pgx.RowToStructByPos[like.Notification])
 	return notes, failed("read notifications", err)
 }
+
+const notificationSQL = `
+	SELECT n.seq, n.id, n.item_id, n.count, n.delta, n.opened_at, n.closed_at,
+	       coalesce(d.state, '` + Unaddressed + `'), coalesce(d.attempts, 0), coalesce(d.last_error, '')
+	  FROM notifications n
+	 CROSS JOIN LATERAL (
+		-- by the alphabet, pending > exhausted > delivered
+		SELECT max(state) AS state, max(attempts) AS attempts,
+		       (array_agg(last_error ORDER BY state DESC) FILTER (WHERE last_error IS NOT NULL))[1] AS last_error
+		  FROM deliveries WHERE seq = n.seq
+	 ) d`
 
 // prunePage is how many notifications one statement of a prune looks at.
 const prunePage = 1000
