@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"plusone/cmd/internal/console"
 	"plusone/cmd/internal/listener"
 	"plusone/cmd/internal/settings"
 	"plusone/cmd/internal/stores"
@@ -131,7 +132,7 @@ func (c configCheckCmd) wrong(ctx context.Context) []error {
 	errs[1] = stores.CheckPostgresURL(c.PostgresURL)
 	all := append(
 		errs[:], missing(c.Missing()), c.Tuning.Contradiction(), checkAddress("listen", c.Listen),
-		listener.CheckAddress(c.InternalListen, listener.Token(c.InternalToken)),
+		listener.CheckAddress(c.InternalListen, console.Token(c.InternalToken)),
 		p.checkIdentity(ctx, c.Auth), p.addSagas(c.Sagas, c.WebhookAllowPrivate, nil),
 	)
 	_, err := p.newNotifier(c.workerSettings)

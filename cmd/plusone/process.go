@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"plusone/cmd/internal/console"
 	"plusone/cmd/internal/listener"
 	"plusone/cmd/internal/order"
 	"plusone/cmd/internal/settings"
@@ -30,6 +31,7 @@ import (
 //	internal ─ fence ─ bell ─ worker's parts ─ reconciler ─ counter ─ API
 type process struct {
 	log      *slog.Logger
+	role     string // as the command is called
 	tuning   settings.Tuning
 	redis    *stores.Redis
 	pool     *pgxpool.Pool
@@ -39,6 +41,7 @@ type process struct {
 	fence    *counter.Fence // says where likes are written
 	direct   bool           // this process can do without Redis
 	returns  bool           // it takes writes back to Redis
+	compares *reconcile.Reconciler
 	logs     *counter.Log
 	queue    *tasks.Queue
 	bell     *tasks.Bell
@@ -74,7 +77,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 	if err := s.Tuning.Contradiction(); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
-	p := &process{log: log, tuning: s.Tuning, registry: prometheus.NewRegistry()}
+	p := &process{log: log, role: role, tuning: s.Tuning, registry: prometheus.NewRegistry()}
 	defer func() {
 		if err != nil {
 			p.close()
@@ -148,9 +151,10 @@ func (p *process) add(name string, run func(context.Context) error) {
 // run opens the internal listener, runs all parts until ctx ends, and closes
 // the stores.
 func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
+	checks := append(p.storeChecks(), p.checks...)
 	server, err := listener.New(listener.Options{
-		Listener: inside, Token: listener.Token(o.InternalToken), Registry: p.registry,
-		Queues: p.redis.Queues(), Checks: append(p.storeChecks(), p.checks...), Sagas: p.ledger, Items: p.items(), Letters: p.ledger, Revocations: p.ledger, Log: p.log,
+		Listener: inside, Token: console.Token(o.InternalToken), Registry: p.registry, Console: p.console(o, checks),
+		Queues: p.redis.Queues(), Checks: checks, Sagas: p.ledger, Items: p.items(), Letters: p.ledger, Revocations: p.ledger, Log: p.log,
 	})
 	if err != nil {
 		return err
@@ -202,7 +206,7 @@ func listen(setting, addr string) (net.Listener, error) {
 
 // listenInside opens the internal listener's socket.
 func listenInside(o settings.Internal) (net.Listener, error) {
-	if err := listener.CheckAddress(o.InternalListen, listener.Token(o.InternalToken)); err != nil {
+	if err := listener.CheckAddress(o.InternalListen, console.Token(o.InternalToken)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errUsage, err)
 	}
 	return listen("internal-listen", o.InternalListen)

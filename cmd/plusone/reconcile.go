@@ -40,7 +40,8 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, again *reload, 
 }
 
 func (p *process) addReconciler(s settings.Reconcile) {
-	p.add("reconciler", reconcile.New(p.logs, p.ledger, p.reconcileOptions(s)).Run)
+	p.compares = reconcile.New(p.logs, p.ledger, p.reconcileOptions(s))
+	p.add("reconciler", p.compares.Run)
 	p.addReturner()
 	p.add("janitor", reconcile.NewJanitor(p.logs, reconcile.JanitorOptions{
 		Bound: p.tuning.ResidentMaxBytes, SetMax: int(p.tuning.ResidentSetMax), Metrics: p.registry,

@@ -5,22 +5,32 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"plusone/cmd/internal/console"
 )
 
 // guard refuses what does not show the token, what could change something that is
 // not an operator's, also this without a token, and what a foreign web page may have
 // sent, and keeps pages from being framed or from loading anything from elsewhere.
-func guard(token Token, next http.Handler) http.Handler {
+// The console, unless that is nil, guards its own pages; who has logged in there may
+// look at all others.
+func guard(token console.Token, pages *console.Console, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		looks := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
-		case token != nil && !token.shown(r):
-			w.Header().Set("WWW-Authenticate", `Basic realm="plusone", charset="UTF-8"`)
-			http.Error(w, "this listener wants its token", http.StatusUnauthorized)
 		case token == nil && !ownHost(r.Host): // a rebound name knows no token, so with one any name will do
 			http.Error(w, "this listener answers to localhost and to addresses only", http.StatusMisdirectedRequest)
 		case foreign(r):
 			http.Error(w, "sent by a page of another site", http.StatusForbidden)
-		case r.Method != http.MethodGet && r.Method != http.MethodHead && (token == nil || !acts(r.URL.Path)):
+		case pages != nil && strings.HasPrefix(r.URL.Path, console.Root):
+			protect(w.Header())
+			pages.ServeHTTP(w, r)
+		case pages != nil && r.URL.Path == "/" && looks && strings.Contains(r.Header.Get("Accept"), "text/html"):
+			http.Redirect(w, r, console.Root, http.StatusSeeOther)
+		case token != nil && !token.Shown(r) && !(looks && pages != nil && pages.Knows(r)):
+			w.Header().Set("WWW-Authenticate", `Basic realm="plusone", charset="UTF-8"`)
+			http.Error(w, "this listener wants its token", http.StatusUnauthorized)
+		case !looks && (token == nil || !acts(r.URL.Path)):
 			w.Header().Set("Allow", "GET, HEAD")
 			http.Error(w, "nothing is changed here", http.StatusMethodNotAllowed)
 		default:

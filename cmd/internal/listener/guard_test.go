@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"plusone/cmd/internal/console"
 	"plusone/cmd/internal/listener"
 )
 
 const secret = "a token for tests"
 
-func token() listener.Token {
+func token() console.Token {
 	sum := sha256.Sum256([]byte(secret))
 	return sum[:]
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"plusone/cmd/internal/console"
 )
 
 // Check looks at one dependency. Run says in a few words how it is, or what is
@@ -23,6 +25,7 @@ const checkTime = 2 * time.Second
 func livez(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") }
 
 const links = `plusone, internal listener
+/console/      for people
 /livez         whether this process runs
 /readyz        whether it can do its work, a line per dependency
 /metrics       for Prometheus
@@ -36,9 +39,11 @@ func index(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, li
 // ready answers a line per check, and 503 when one fails that is not optional.
 func ready(checks []Check) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), checkTime)
-		defer cancel()
-		lines, failed := run(ctx, checks)
+		lines, failed := make([]string, len(checks)), false
+		for i, c := range Look(r.Context(), checks) {
+			lines[i] = fmt.Sprintf("%-8s %s: %s\n", c.State, c.Name, c.Note)
+			failed = failed || c.State == console.Failed
+		}
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		w.Header().Set("Cache-Control", "no-store")
 		if failed {
@@ -48,29 +53,26 @@ func ready(checks []Check) http.Handler {
 	})
 }
 
-// run runs all checks at once and keeps their order.
-func run(ctx context.Context, checks []Check) (lines []string, failed bool) {
-	lines = make([]string, len(checks))
-	bad := make([]bool, len(checks))
+// Look runs all checks at once, for as long as a check has, and keeps their order.
+func Look(ctx context.Context, checks []Check) []console.Check {
+	ctx, cancel := context.WithTimeout(ctx, checkTime)
+	defer cancel()
+	found := make([]console.Check, len(checks))
 	var all sync.WaitGroup
 	for i, c := range checks {
 		all.Go(func() {
 			note, err := c.Run(ctx)
+			found[i] = console.Check{Name: c.Name, State: console.Fine, Note: note}
 			switch {
-			case err == nil:
-				lines[i] = fmt.Sprintf("ok       %s: %s\n", c.Name, note)
-			case c.Optional:
-				lines[i] = fmt.Sprintf("degraded %s: %s\n", c.Name, oneLine(err))
-			default:
-				lines[i], bad[i] = fmt.Sprintf("FAILED   %s: %s\n", c.Name, oneLine(err)), true
+			case err != nil && c.Optional:
+				found[i].State, found[i].Note = console.Degraded, oneLine(err)
+			case err != nil:
+				found[i].State, found[i].Note = console.Failed, oneLine(err)
 			}
 		})
 	}
 	all.Wait()
-	for _, b := range bad {
-		failed = failed || b
-	}
-	return lines, failed
+	return found
 }
 
 func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

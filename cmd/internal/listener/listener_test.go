@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"plusone/cmd/internal/console"
 	"plusone/cmd/internal/listener"
 	"plusone/scripts/dev/private/privatetest"
 )
@@ -28,7 +29,13 @@ func serve(t *testing.T, checks ...listener.Check) (addr string, rdb *redis.Clie
 }
 
 // serveWith serves those who show a token.
-func serveWith(t *testing.T, token listener.Token, checks ...listener.Check) (addr string, rdb *redis.Client) {
+func serveWith(t *testing.T, token console.Token, checks ...listener.Check) (addr string, rdb *redis.Client) {
+	t.Helper()
+	return serveConsole(t, token, nil, checks...)
+}
+
+// serveConsole serves pages for people, too.
+func serveConsole(t *testing.T, token console.Token, pages *console.Console, checks ...listener.Check) (addr string, rdb *redis.Client) {
 	t.Helper()
 	o, err := redis.ParseURL(privatetest.Redis(t).URL())
 	if err != nil {
@@ -39,7 +46,7 @@ func serveWith(t *testing.T, token listener.Token, checks ...listener.Check) (ad
 		t.Fatal(err)
 	}
 	s, err := listener.New(listener.Options{
-		Listener: l, Token: token, Registry: prometheus.NewPedanticRegistry(), Queues: asynq.RedisClientOpt{Addr: o.Addr},
+		Listener: l, Token: token, Console: pages, Registry: prometheus.NewPedanticRegistry(), Queues: asynq.RedisClientOpt{Addr: o.Addr},
 		Checks: checks, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/pprof"
+	"sync"
 	"time"
 
 	"github.com/hibiken/asynq"
@@ -24,13 +25,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"plusone/cmd/internal/console"
 )
 
 // Options are what the listener shows.
 type Options struct {
-	Listener net.Listener // taken over
-	Token    Token        // that requests must show
+	Listener net.Listener  // taken over
+	Token    console.Token // that requests must show
 	Registry *prometheus.Registry
+	Console  *console.Console // nil: there is none
 	Queues   asynq.RedisConnOpt
 	Checks   []Check
 	Sagas    Sagas
@@ -45,6 +49,7 @@ type Options struct {
 // Server is an internal listener.
 type Server struct {
 	http      *http.Server
+	console   *console.Console
 	listener  net.Listener
 	inspector *asynq.Inspector
 	dashboard *asynqmon.HTTPHandler
@@ -52,7 +57,7 @@ type Server struct {
 
 // CheckAddress refuses an address beyond this machine without a token. The empty
 // host is every address of this machine, thus beyond it.
-func CheckAddress(addr string, token Token) error {
+func CheckAddress(addr string, token console.Token) error {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
 		return fmt.Errorf("--internal-listen: %w", err)
@@ -63,16 +68,17 @@ func CheckAddress(addr string, token Token) error {
 	return fmt.Errorf("--internal-listen %s can be reached from other machines; use a loopback address, or set --internal-token", addr)
 }
 
-// New registers the collectors of process, runtime and queues in o.Registry and
-// returns a Server whose Serve has to be called.
+// New returns a Server whose Serve has to be called. /metrics shows o.Registry, and
+// beside it process, runtime and queues.
 func New(o Options) (*Server, error) {
-	s := &Server{listener: o.Listener, inspector: asynq.NewInspector(o.Queues)}
+	s := &Server{listener: o.Listener, console: o.Console, inspector: asynq.NewInspector(o.Queues)}
+	around := prometheus.NewRegistry() // the console samples o.Registry often, and does not want these
 	for _, c := range []prometheus.Collector{
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		newQueues(s.inspector),
 	} {
-		if err := o.Registry.Register(c); err != nil {
+		if err := around.Register(c); err != nil {
 			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), s.inspector.Close())
 		}
 	}
@@ -81,7 +87,7 @@ func New(o Options) (*Server, error) {
 		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
 	})
 	s.http = &http.Server{
-		Handler:           guard(o.Token, routes(o, s.dashboard)),
+		Handler:           guard(o.Token, o.Console, routes(o, prometheus.Gatherers{o.Registry, around}, s.dashboard)),
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
@@ -92,12 +98,12 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func routes(o Options, dashboard http.Handler) http.Handler {
+func routes(o Options, metrics prometheus.Gatherer, dashboard http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", index)
 	mux.HandleFunc("GET /livez", livez)
 	mux.Handle("GET /readyz", ready(o.Checks))
-	mux.Handle("GET /metrics", promhttp.HandlerFor(o.Registry, promhttp.HandlerOpts{
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
 	mux.Handle("/tasks/", dashboard)
@@ -116,6 +122,13 @@ func routes(o Options, dashboard http.Handler) http.Handler {
 // Serve answers until ctx ends, then lets running requests end for a moment.
 // It returns nil when ctx ended.
 func (s *Server) Serve(ctx context.Context) error {
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	if s.console != nil {
+		beside.Go(func() { s.console.Run(ctx) })
+	}
 	failed := make(chan error, 1) // one value, from the goroutine below
 	go func() { failed <- s.http.Serve(s.listener) }()
 	select {

@@ -1,0 +1,197 @@
+package console
+
+import (
+	"encoding/json"
+	"math"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// hostile are ids that a page must not take for its own text.
+const hostile = `a&b='c'#d?e=1/../;javascript:alert(1)`
+
+func TestEveryPageSaysWhatIsThereAndWhatWillBe(t *testing.T) {
+	h := newHouse(t, secret)
+	p := h.login()
+	for path, want := range map[string]string{
+		"/console/": "This process can do all its work", "/console/hot": "Nothing has changed within 15 minutes",
+		"/console/frozen": "No item is frozen", "/console/repairs": "The reconciler has found nothing",
+		"/console/letters": "There is no dead letter", "/console/sagas?state=stuck": "No saga is stuck",
+		"/console/revocations": "will stand here", "/console/notifications": "Nothing was told yet",
+		"/console/item?id=nobody": "Nobody likes it, as far as is known",
+	} {
+		if a := p.get(path); a.code != 200 || !strings.Contains(a.body, want) {
+			t.Errorf("%s: %d, lacks %q", path, a.code, want)
+		}
+	}
+	for path, code := range map[string]int{
+		"/console/nothing": 404, "/console/saga?id=x": 404, "/console/letter?id=7": 404, "/console/letter?id=x": 404, "/console/revocation?id=x": 404,
+		"/console/notification?id=1": 404, "/console/item": 400, "/console/item?id=a%20b": 400, "/console/assets/x/console.css": 404,
+	} {
+		if a := p.get(path); a.code != code {
+			t.Errorf("%s: %d, want %d", path, a.code, code)
+		}
+	}
+}
+
+func TestIdsOfOthersAreTextOnEveryPage(t *testing.T) {
+	h := newHouse(t, secret)
+	h.like(hostile, "o'neil&co", "b")
+	h.exec(`INSERT INTO dead_letters (shard, version, item_id, user_id, liked, undone, error)
+	        VALUES (0, 1, '<script>x()</script>', '"><img src=x onerror=x()>', true, true, '<b>no</b>')`)
+	h.exec(`INSERT INTO repairs (run, shard, item_id, user_id, side, before, after, cause, repaired)
+	        VALUES ('r', 0, $1, '<i>u</i>', 'counter', '<b>1</b>', '2', '<script>', false)`, hostile)
+	p := h.login()
+	if a := p.act("item/freeze", hostile, `"><script>x()</script>`); a.code != 303 {
+		t.Fatalf("%d %s", a.code, a.body)
+	}
+	inItem := "/console/item?id=" + url.QueryEscape(hostile)
+	for _, path := range []string{"/console/", "/console/hot", inItem, "/console/frozen", "/console/repairs", "/console/letters", "/console/letter?id=1"} {
+		a := p.get(path)
+		for _, bad := range []string{"<script>", "<b>", "<i>", "<img src=x", "href=\"javascript"} {
+			if strings.Contains(a.body, bad) {
+				t.Errorf("%s holds %s", path, bad)
+			}
+		}
+	}
+	link := regexp.MustCompile(`href="(/console/item\?id=[^"]+)">a&amp;b`).FindStringSubmatch(p.get("/console/hot").body)
+	if link == nil || !strings.Contains(p.get(strings.ReplaceAll(link[1], "&amp;", "&")).body, "o&#39;neil&amp;co") {
+		t.Errorf("the link of an item does not lead to it: %q", link)
+	}
+}
+
+func TestPagesLoadNothingFromElsewhereAndRunNothingOfTheirOwn(t *testing.T) {
+	p := newHouse(t, secret).login()
+	elsewhere := regexp.MustCompile(`(?:src|href|action)="(?:https?:)?//|<style|style="| on[a-z]+="|<script(?: defer)?>`)
+	for path := range pages {
+		a := p.get(strings.TrimSuffix(path, "{$}"))
+		if found := elsewhere.FindString(a.body); found != "" {
+			t.Errorf("%s: %s", path, found)
+		}
+		csp := a.header.Get("Content-Security-Policy")
+		if !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: %v", path, a.header)
+		}
+	}
+	for _, name := range []string{"console.css", "console.js", "icon.svg", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css"} {
+		a := (&person{house: p.house}).get(assetPath(name))
+		if a.code != 200 || !strings.Contains(a.header.Get("Cache-Control"), "immutable") || len(a.body) > 60<<10 {
+			t.Errorf("%s: %d, %d bytes, %v", name, a.code, len(a.body), a.header)
+		}
+	}
+}
+
+func TestTheVendoredPlotterIsWhatItsFilesSay(t *testing.T) {
+	read := func(name string) string {
+		text, err := files.ReadFile("assets/uplot/" + name)
+		must(t, err)
+		return string(text)
+	}
+	version := regexp.MustCompile(`^uPlot (\S+),`).FindStringSubmatch(read("VERSION"))
+	if version == nil || !strings.HasPrefix(read("uPlot.iife.min.js"), "/*! https://github.com/leeoniya/uPlot (v"+version[1]+") */") {
+		t.Errorf("VERSION says %q", version)
+	}
+	if !strings.Contains(read("LICENSE"), "MIT") {
+		t.Error("its license is not beside it")
+	}
+}
+
+func TestListsGoOnWhereTheirPageEnds(t *testing.T) {
+	h := newHouse(t, secret)
+	h.like("post", names("u", 120)...)
+	p := h.login()
+	seen, path := 0, "/console/item?id=post"
+	for path != "" {
+		body := p.get(path).body
+		seen += strings.Count(body, `<td class="id">u`)
+		path = ""
+		if next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(body); next != nil {
+			path = strings.ReplaceAll(next[1], "&amp;", "&")
+		}
+	}
+	if seen != 120 {
+		t.Errorf("%d of 120 likers are shown", seen)
+	}
+}
+
+func TestAStoreThatIsAwayTakesItsPartAlone(t *testing.T) {
+	h := newHouse(t, secret)
+	h.like("post", "u")
+	p := h.login()
+	h.server.Kill()
+	if a := p.get("/console/item?id=post"); a.code != 200 || !strings.Contains(a.body, "Redis does not answer") || !strings.Contains(a.body, "What moved it lately") {
+		t.Errorf("without Redis: %d %s", a.code, a.body)
+	}
+	h.pool.Close()
+	if a := p.get("/console/item?id=post"); a.code != 200 || !strings.Contains(a.body, "Postgres does not answer") {
+		t.Errorf("without both: %d %s", a.code, a.body)
+	}
+	if a := p.get("/console/"); a.code != 200 || !strings.Contains(a.body, "Postgres does not answer") {
+		t.Errorf("the overview: %d", a.code)
+	}
+	if a := p.get("/console/letters"); a.code != 503 || !strings.Contains(a.body, "does not answer") {
+		t.Errorf("a list: %d %s", a.code, a.body)
+	}
+}
+
+func TestPlotsAreOfTheFiguresOfThisProcess(t *testing.T) {
+	h := newHouse(t, secret)
+	ops := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plusone_ops_total"}, []string{"result"})
+	h.metrics.MustRegister(ops)
+	for _, result := range []string{"changed", "unchanged", "busy"} {
+		ops.WithLabelValues(result) // as the API does
+	}
+	before := gather(h.metrics)
+	ops.WithLabelValues("changed").Add(30)
+	ops.WithLabelValues("unchanged").Add(10)
+	ops.WithLabelValues("busy").Add(4)
+	h.like("post", names("u", 7)...)
+	now := gather(h.metrics)
+	now.at = before.at.Add(2 * time.Second)
+	now.askStores(t.Context(), h.console.opt)
+	values := make([]float64, len(lines))
+	for i, l := range lines {
+		values[i] = l.of(now, before)
+	}
+	h.console.samples.keep(sample{now.at, values})
+	var got struct {
+		At    []int64
+		Lines map[string][]*float64
+	}
+	must(t, json.Unmarshal([]byte(h.login().get("/console/live").body), &got))
+	for name, want := range map[string]float64{"likes.accepted": 20, "likes.refused": 2, "log.entries": 0, "lag.drain": 0} {
+		if v := got.Lines[name]; len(got.At) != 1 || len(v) != 1 || v[0] == nil || *v[0] != want {
+			t.Errorf("%s: %v, want %v", name, v, want)
+		}
+	}
+	if v := got.Lines["batch.mean"]; v[0] == nil || *v[0] < 1 || *v[0] > 7 {
+		t.Error("seven likes were sent in batches of", v)
+	}
+	if v := got.Lines["sagas.open"]; len(v) != 1 || v[0] != nil {
+		t.Errorf("what nobody counts here is %v", v)
+	}
+}
+
+func TestQuantilesOfAHistogram(t *testing.T) {
+	h := histogram{count: 10, bounds: []float64{1, 2, 4}, buckets: []float64{5, 9, 10}}
+	for part, want := range map[float64]float64{0.25: 0.5, 0.5: 1, 0.7: 1.5, 0.95: 3, 1: 4} {
+		if got := h.quantile(part); math.Abs(got-want) > 1e-9 {
+			t.Errorf("%v: %v, want %v", part, got, want)
+		}
+	}
+	if got := h.since(histogram{}).quantile(1); got != 4 {
+		t.Error(got)
+	}
+	if !math.IsNaN((histogram{}).quantile(0.5)) {
+		t.Error("of nothing there is one")
+	}
+	above := histogram{count: 2, bounds: []float64{1}, buckets: []float64{0}}
+	if above.quantile(0.5) != 1 {
+		t.Error("what is above the last bound")
+	}
+}
