@@ -49,6 +49,7 @@ var examples = map[string][]string{
 	"migrate status":   {"plusone migrate status --config plusone.yaml"},
 	"migrate shards":   {"plusone migrate shards 32 --config plusone.yaml    # while a worker runs; then start everything anew"},
 	"doctor":           {"plusone doctor --config plusone.yaml", "plusone doctor --json | jq '.findings[] | select(.level != \"ok\")'"},
+	"health":           {"plusone health", "plusone health --internal-listen 127.0.0.1:9091 --internal-token-file /run/secrets/token"},
 	"config print":     {"plusone config print --config plusone.yaml", "plusone config print --json | jq '.[] | select(.source != \"default\")'"},
 	"config check":     {"plusone config check --config plusone.yaml && systemctl restart plusone"},
 	"version":          {"plusone version", "plusone version --json", "plusone version --assets"},

@@ -37,6 +37,7 @@ type cli struct {
 	Repairs    repairsCmd    `cmd:"" help:"Look at what the reconciler has found."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
 	Doctor     doctorCmd     `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
+	Health     healthCmd     `cmd:"" help:"Ask a running plusone whether it is ready, for probes without HTTP."`
 	Config     configCmd     `cmd:"" help:"Look at the settings, without starting anything."`
 	Version    versionCmd    `cmd:"" help:"Print the version, and what it was built from."`
 	Completion completionCmd `cmd:"" help:"Print a script that makes bash, zsh or fish complete commands and flags."`
