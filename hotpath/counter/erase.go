@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,19 +18,20 @@ type Traces struct {
 	Liked   []string // items whose set has the user: an unlike takes him out
 	Known   []string // items whose set has him otherwise: Scrub does
 	Loading []string // keys of sets that are being loaded, or were when their process died
+	Marks   []Mark   // of changes of his likes that nobody has recorded yet
 	Quota   bool     // what the user has used of a quota is known
 }
 
-// Len is the number of sets, and one for the quota.
+// Len is the number of sets and marks, and one for the quota.
 func (t Traces) Len() int {
-	n := len(t.Liked) + len(t.Known) + len(t.Loading)
+	n := len(t.Liked) + len(t.Known) + len(t.Loading) + len(t.Marks)
 	if t.Quota {
 		n++
 	}
 	return n
 }
 
-// Traces looks for a user in every set, and in the quotas. It goes through all keys,
+// Traces looks for a user in every set, in the marks, and in the quotas. It goes through all keys,
 // in small steps.
 func (l *Log) Traces(ctx context.Context, user string) (t Traces, err error) {
 	var mu sync.Mutex // the nodes of a cluster are looked at side by side
@@ -55,6 +57,10 @@ func (l *Log) Traces(ctx context.Context, user string) (t Traces, err error) {
 	if err != nil {
 		return t, fmt.Errorf("look for a user's sets: %w", unavailable(err))
 	}
+	if t.Marks, err = l.Marks(ctx); err != nil {
+		return t, err
+	}
+	t.Marks = slices.DeleteFunc(t.Marks, func(m Mark) bool { return m.User != user })
 	if t.Quota, err = l.rdb.HExists(ctx, l.keys[ShardOf(user, len(l.keys))].quota, user).Result(); err != nil {
 		return t, fmt.Errorf("look for a user's quota: %w", unavailable(err))
 	}
@@ -106,12 +112,15 @@ func (t *Traces) add(names []string, has [][2]bool) {
 	}
 }
 
-// Scrub takes a user out of the quotas and out of the sets that no unlike takes him
-// out of, unless the log names the pair, and returns out of how many sets. A set that is being loaded is
-// incomplete then, and loaded once more.
+// Scrub takes a user out of the quotas and marks, and out of the sets that no unlike
+// takes him out of, unless the log names the pair, and returns out of how many sets. A
+// set that is being loaded is incomplete then, and loaded once more.
 func (l *Log) Scrub(ctx context.Context, user string, t Traces) (dropped int, err error) {
 	if err := l.rdb.HDel(ctx, l.keys[ShardOf(user, len(l.keys))].quota, user).Err(); err != nil {
 		return 0, fmt.Errorf("drop a user's quota: %w", unavailable(err))
+	}
+	if err := l.Unmark(ctx, t.Marks); err != nil {
+		return 0, err
 	}
 	byShard := map[int][]string{}
 	for _, item := range append(t.Known, t.Liked...) {

@@ -224,6 +224,8 @@ func noteMoved(ctx context.Context, tx pgx.Tx, r Revocation, done, kept []Revoke
 	return noteCame(ctx, tx, r.ID, "kept", kept)
 }
 
+// noteTaken records what was taken, but nothing of users who were erased meanwhile:
+// then they are no users of the revocation any more, or the erasure waits for this.
 func noteTaken(ctx context.Context, tx pgx.Tx, id string, done []Revoked) error {
 	items, users := columnsOf(done)
 	versions := make([]int64, len(done))
@@ -233,7 +235,9 @@ func noteTaken(ctx context.Context, tx pgx.Tx, id string, done []Revoked) error 
 	_, err := tx.Exec(ctx, `
 		WITH taken AS (
 			INSERT INTO revoked_likes AS r (revocation_id, item_id, user_id, version)
-			SELECT $1, * FROM unnest($2::text[], $3::text[], $4::bigint[])
+			SELECT $1, q.* FROM unnest($2::text[], $3::text[], $4::bigint[]) AS q (item_id, user_id, version)
+			  JOIN revoked_users u ON u.revocation_id = $1 AND u.user_id = q.user_id
+			   FOR KEY SHARE OF u
 			ON CONFLICT (revocation_id, user_id, item_id) DO UPDATE SET version = EXCLUDED.version WHERE r.version < EXCLUDED.version
 			RETURNING 1
 		)

@@ -12,6 +12,7 @@ import (
 
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
+	"plusone/tasks"
 	"plusone/tasks/ledger"
 )
 
@@ -172,6 +173,49 @@ func TestAWorkerThatDiesBetweenRedisAndTheRecordLosesNothing(t *testing.T) {
 	}
 	if got := w.likes(); !maps.Equal(got, before) {
 		t.Errorf("%d likes instead of %d", len(got), len(before))
+	}
+}
+
+// What a worker that died has left to be recorded must not bring a user back who was
+// erased meanwhile, nor what another one has read before.
+func TestARecordThatIsMadeUpForLeavesErasedUsersOut(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t)
+	bad, _ := w.fraud()
+	id, err := w.ledger.Revoke(t.Context(), bad, nil, by)
+	check(t, err)
+	w.crash(id, false)
+	erased := bad[0]
+	var taken []ledger.Revoked
+	marks, err := w.log.Marks(t.Context())
+	check(t, err)
+	for _, m := range marks {
+		if m.User == erased {
+			taken = append(taken, ledger.Revoked{Item: m.Item, User: m.User, Version: m.ID})
+		}
+	}
+	if len(taken) == 0 {
+		t.Fatalf("the dead worker has left nothing of %s", erased)
+	}
+	eraser := tasks.Eraser{Likes: w, Log: w.log, Ledger: w.ledger, Wait: 10 * time.Second, Ring: w.ring}
+	_, err = eraser.Erase(t.Context(), erased)
+	check(t, err)
+	marks, err = w.log.Marks(t.Context())
+	check(t, err)
+	for _, m := range marks {
+		if m.User == erased {
+			t.Errorf("a mark has stayed: %+v", m)
+		}
+	}
+	check(t, w.ledger.NoteMarks(t.Context(), id, taken, nil))
+	r := w.turns(w.operator(1<<20), id)
+	found, err := w.ledger.UserRows(t.Context(), erased)
+	check(t, err)
+	if found.Len() > 0 {
+		t.Errorf("the ledger has %+v", found)
+	}
+	if n := len(of(w.likes(), "bad")); n > 0 || r.State != ledger.RevocationDone {
+		t.Errorf("%d likes are left: %+v", n, r)
 	}
 }
 
