@@ -25,6 +25,12 @@ func (s *Server) likeButton(_ context.Context, c *call) error {
 	return c.file(ui.LikeButton(), c.arg)
 }
 
+// openAPI sends the description of this API.
+func (s *Server) openAPI(_ context.Context, c *call) error { return c.file(ui.OpenAPI(), "") }
+
+// docs sends it as a page.
+func (s *Server) docs(_ context.Context, c *call) error { return c.file(ui.Docs(), "") }
+
 // file sends a file, or 304. A hash that is not the file's finds nothing: it is that of
 // another version, whose bytes are not here.
 func (c *call) file(f *ui.Asset, hash string) error {
@@ -67,4 +73,15 @@ func matchFile(name []byte) (r *route, hash []byte) {
 		return buttonRoute, hash
 	}
 	return noRoute, nil
+}
+
+// matchPage finds the route of a path that belongs to no version of the API.
+func matchPage(path []byte) *route {
+	switch string(path) {
+	case "/openapi.json":
+		return openAPIRoute
+	case "/docs":
+		return docsRoute
+	}
+	return noRoute
 }

@@ -44,6 +44,8 @@ var (
 	receiptRoute       = get("/v1/receipts/{receipt}", (*Server).readReceipt)
 	notificationsRoute = get("/v1/notifications", (*Server).listNotifications)
 	streamRoute        = &route{pattern: "/v1/stream", allow: "GET", methods: []method{{"GET", (*Server).stream}}}
+	openAPIRoute       = getFile("/openapi.json", (*Server).openAPI)
+	docsRoute          = getFile("/docs", (*Server).docs)
 	buttonRoute        = getFile("/v1/like-button.js", (*Server).likeButton)
 )
 
@@ -63,7 +65,7 @@ var routes = func() []*route {
 	all := []*route{
 		noRoute, badRequest, likeRoute, toggleRoute, itemRoute, itemsRoute, likesRoute,
 		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute, votesRoute, voteRoute,
-		buttonRoute,
+		buttonRoute, openAPIRoute, docsRoute,
 	}
 	for i, r := range all {
 		r.index = i
@@ -87,7 +89,7 @@ func (r *route) find(name []byte) func(*Server, context.Context, *call) error {
 func match(path []byte) (r *route, arg []byte) {
 	rest, ok := bytes.CutPrefix(path, []byte("/v1/"))
 	if !ok {
-		return noRoute, nil
+		return matchPage(path), nil
 	}
 	collection, rest, deeper := bytes.Cut(rest, []byte("/"))
 	arg, tail, more := bytes.Cut(rest, []byte("/"))

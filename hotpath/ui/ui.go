@@ -10,6 +10,9 @@
 // when compressed, depends on nothing, asks nothing of a page's
 // Content-Security-Policy but to be loaded and to reach the API, and never shows
 // more or less than the API has said, but for what the visitor has just wanted.
+//
+// openapi.yaml is the HTTP contract. It is served as JSON and as a page, and client/ is
+// a client in TypeScript with its types.
 package ui
 
 import (

@@ -1,0 +1,63 @@
+package api
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+
+	"plusone/hotpath/ui"
+)
+
+func description(t testing.TB) *openapi3.T {
+	t.Helper()
+	doc, err := openapi3.NewLoader().LoadFromData(ui.OpenAPI().Body)
+	must(t, err)
+	must(t, doc.Validate(t.Context(), openapi3.EnableExamplesValidation(), openapi3.EnableMultiError()))
+	return doc
+}
+
+func TestTheServersRoutesAreThoseOfItsDescription(t *testing.T) {
+	doc := description(t)
+	described := map[string]bool{}
+	for path, item := range doc.Paths.Map() {
+		for method := range item.Operations() {
+			described[method+" "+path] = true
+		}
+	}
+	for _, r := range routes {
+		if r.find([]byte(http.MethodHead)) == nil && r.find([]byte(http.MethodGet)) != nil && r != streamRoute {
+			t.Errorf("%s answers GET and not HEAD", r.pattern)
+		}
+		for _, m := range r.methods {
+			key := m.name + " " + r.pattern
+			if m.name == http.MethodHead {
+				continue // it goes with GET, as the description says of all
+			}
+			if !described[key] {
+				t.Errorf("openapi.yaml lacks %s", key)
+			}
+			delete(described, key)
+		}
+	}
+	for key := range described {
+		t.Errorf("openapi.yaml has %s, which is no route", key)
+	}
+}
+
+func TestTheCodesOfProblemsAreThoseOfItsDescription(t *testing.T) {
+	codes := description(t).Components.Schemas["Code"].Value.Enum
+	said := make([]string, len(codes))
+	for i, code := range codes {
+		said[i] = code.(string)
+	}
+	var own []string
+	for _, r := range append(table, internal) {
+		own = append(own, r.code)
+	}
+	if !slices.Equal(said, own) {
+		t.Errorf("openapi.yaml has\n%s\nthe table has\n%s", strings.Join(said, " "), strings.Join(own, " "))
+	}
+}
