@@ -60,12 +60,12 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 		return err
 	}
 	p.log.InfoContext(ctx, "API", "url", "http://"+l.Addr().String())
-	return p.addAPIOn(ctx, l, s)
+	return p.addAPIOn(ctx, l, s, nil)
 }
 
 // addAPIOn adds counter and API on l: the API ends first, having answered what
-// it accepted, then the counter.
-func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) error {
+// it accepted, then the counter. What beside answers is on l, too.
+func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings, beside api.Beside) error {
 	identity, err := p.newIdentity(ctx, s.Auth)
 	if err != nil {
 		return err
@@ -96,7 +96,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings) e
 	}
 	server, err := api.New(api.Options{
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
-		Identity: identity, Limits: limits, Quota: p.tuning.LikeQuota(), CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
+		Identity: identity, Limits: limits, Beside: beside, Quota: p.tuning.LikeQuota(), CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
 		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight, MaxStreams: s.MaxStreams, StreamEvery: s.StreamEvery,
 	})

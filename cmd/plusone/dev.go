@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/term"
 
+	"plusone/cmd/internal/demo"
 	"plusone/cmd/internal/sandbox"
 	"plusone/cmd/internal/settings"
 	"plusone/cmd/internal/stores"
@@ -82,7 +83,7 @@ func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, o
 	err = p.addWorker(c.workerSettings)
 	if err == nil {
 		p.addReconciler(c.Reconcile)
-		err = p.addAPIOn(ctx, public, c.apiSettings)
+		err = p.addDemo(ctx, public, inside.Addr().String(), box.ServerKey, c.apiSettings)
 	}
 	if err == nil {
 		err = welcome(out, box, "http://"+public.Addr().String(), "http://"+inside.Addr().String())
@@ -91,6 +92,22 @@ func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, o
 		return errors.Join(err, inside.Close(), public.Close())
 	}
 	return p.run(ctx, inside, c.Internal)
+}
+
+// addDemo adds the API on l with the demo beside it, which ends first.
+func (p *process) addDemo(ctx context.Context, l net.Listener, inside, key string, s apiSettings) error {
+	d, err := demo.New(demo.Options{
+		API: "http://" + l.Addr().String(), Inside: "http://" + inside, ServerKey: key, Auth: s.Auth.Auth,
+		Log: p.log, Logs: p.logs, Ledger: p.ledger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := p.addAPIOn(ctx, l, s, d.Answer); err != nil {
+		return err
+	}
+	p.add("demo", d.Run)
+	return nil
 }
 
 func (c devCmd) openSandbox(ctx context.Context, out io.Writer) (*sandbox.Sandbox, error) {
@@ -128,6 +145,8 @@ func listenNear(out io.Writer, preferred, wanted string, open func() (net.Listen
 func welcome(out io.Writer, box *sandbox.Sandbox, public, inside string) error {
 	_, err := fmt.Fprintf(out, `
 plusone dev runs. Ctrl-C ends it and what it started.
+
+  look      %[1]s  (posts to like, and a storm: open it in a browser)
 
   API       %[1]s
   inside    %[2]s  (/readyz /metrics /tasks/)

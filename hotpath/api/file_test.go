@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/valyala/fasthttp"
+
 	"plusone/hotpath/ui"
 )
 
@@ -84,4 +86,29 @@ func TestAFileBringsNobodyACookie(t *testing.T) {
 	if a := s.do(t, "GET", "/v1/like-button.js", ""); a.status != 200 || a.header.Get("Set-Cookie") != "" {
 		t.Errorf("%d %v", a.status, a.header)
 	}
+}
+
+func TestWhatStandsBesideTheAPIAnswersItsPathsOnly(t *testing.T) {
+	t.Parallel()
+	s := startAs(t, IdentityOptions{Auth: AuthCookie, CookieSecret: testSecret})
+	wantProblem(t, s.do(t, "GET", "/", ""), 404, "no_route")
+
+	s = start(t, func(o *Options) {
+		o.Beside = func(r *fasthttp.RequestCtx) bool {
+			if string(r.Path()) != "/" {
+				return false
+			}
+			r.SetBodyString("hello")
+			return true
+		}
+		id, err := NewIdentity(t.Context(), IdentityOptions{Auth: AuthCookie, CookieSecret: testSecret, Log: o.Log})
+		must(t, err)
+		o.Identity = id
+	})
+	a := s.do(t, "GET", "/", "")
+	if a.status != 200 || string(a.body) != "hello" || a.header.Get("Set-Cookie") != "" || !strings.Contains(a.header.Get("Cache-Control"), "no-store") {
+		t.Errorf("%d %s %v", a.status, a.body, a.header)
+	}
+	wantProblem(t, s.do(t, "GET", "/elsewhere", ""), 404, "no_route")
+	wantProblem(t, s.do(t, "GET", "/v1/nothing", ""), 404, "no_route")
 }

@@ -36,7 +36,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 // greets reports whether the answer brings a visitor's cookie, if it is no error.
 func (s *Server) greets(c *call) bool {
-	return s.identity.visitors != nil && c.who == (caller{}) && c.http.IsGet() && !c.route.file
+	return s.identity.visitors != nil && c.who == (caller{}) && c.http.IsGet() && !c.route.file && c.route != besideRoute
 }
 
 // serve finds out what to do, for whom, and does it. A panic is an error like
@@ -93,7 +93,7 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 		return nil, err
 	}
 	if r == noRoute {
-		return nil, errNoRoute
+		return nil, s.answerBeside(c)
 	}
 	if do = r.find(h.Method()); do == nil {
 		return nil, errMethod
@@ -109,6 +109,14 @@ func (s *Server) find(c *call) (do func(*Server, context.Context, *call) error, 
 	}
 	c.arg, err = unescape(arg, false)
 	return do, err
+}
+
+func (s *Server) answerBeside(c *call) error {
+	if s.beside == nil || !s.beside(c.http) {
+		return errNoRoute
+	}
+	c.route = besideRoute
+	return nil
 }
 
 // refuse answers with the problem document of an error.

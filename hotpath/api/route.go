@@ -26,6 +26,8 @@ var (
 	noRoute    = &route{pattern: "none"}
 	badRequest = &route{pattern: "malformed"}
 
+	besideRoute = &route{pattern: "beside"} // what Options.Beside has answered
+
 	likeRoute = &route{
 		pattern: "/v1/items/{item}/like", allow: "PUT, DELETE",
 		methods: []method{{"PUT", (*Server).putLike}, {"DELETE", (*Server).deleteLike}},
@@ -65,7 +67,7 @@ var routes = func() []*route {
 	all := []*route{
 		noRoute, badRequest, likeRoute, toggleRoute, itemRoute, itemsRoute, likesRoute,
 		likersRoute, userLikesRoute, receiptRoute, notificationsRoute, streamRoute, votesRoute, voteRoute,
-		buttonRoute, openAPIRoute, docsRoute,
+		buttonRoute, openAPIRoute, docsRoute, besideRoute,
 	}
 	for i, r := range all {
 		r.index = i

@@ -16,8 +16,8 @@ import (
 	"plusone/hotpath/like"
 )
 
-// Options are what a Server is made of. All of the first group but Limits are needed; a
-// zero limit is its default.
+// Options are what a Server is made of. All of the first group but Limits and Beside are
+// needed; a zero limit is its default.
 type Options struct {
 	Counter       Counter
 	Lists         Lists
@@ -25,6 +25,7 @@ type Options struct {
 	Notifications Notifications
 	Identity      *Identity
 	Limits        *Limits    // nil: nobody is limited
+	Beside        Beside     // nil: there is nothing but the API
 	Quota         like.Quota // that Counter goes by
 	CursorSecret  []byte     // at least MinSecret bytes, the same in every process
 	Log           *slog.Logger
@@ -41,6 +42,10 @@ type Options struct {
 	MaxStreams   int           // streams of counts, beside the connections; 10000
 	StreamEvery  time.Duration // between two looks at what streams watch; 1 s
 }
+
+// Beside answers what none of our routes does, and reports whether it did. Nobody has
+// looked who asks. The answer is kept by no cache.
+type Beside func(*fasthttp.RequestCtx) bool
 
 func (o Options) withDefaults() Options {
 	def(&o.OpTimeout, 2*time.Second)
@@ -85,6 +90,7 @@ type Server struct {
 	notifications Notifications
 	identity      *Identity
 	limits        *Limits
+	beside        Beside
 	quotaPolicy   string
 	vary          []byte // what Identity goes by
 	cursors       cursors
@@ -115,7 +121,7 @@ func New(o Options) (*Server, error) {
 	}
 	s := &Server{
 		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
-		identity: o.Identity, vary: []byte(o.Identity.varies()), limits: o.Limits, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
+		identity: o.Identity, vary: []byte(o.Identity.varies()), limits: o.Limits, beside: o.Beside, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
 		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
