@@ -1,6 +1,7 @@
 // One browser for all tests: node all.test.js
 
 import { after, describe } from 'node:test';
+import { demo } from './demo.js';
 import { elsewhere } from './elsewhere.js';
 import { likes } from './likes.js';
 import { live } from './live.js';
@@ -8,12 +9,13 @@ import { looks } from './looks.js';
 import { end } from './stage.js';
 import { trouble } from './trouble.js';
 
-describe('the like button', { concurrency: 4, timeout: 240_000 }, () => {
+describe('in a browser', { concurrency: 4, timeout: 240_000 }, () => {
   looks();
   likes();
   live();
   trouble();
   elsewhere();
+  demo();
 });
 
 after(end);

@@ -1,19 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { it } from 'node:test';
-import { button, html, item, like, open, shows } from './stage.js';
-
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-
-async function findsNothing(page) {
-  await page.evaluate(axe);
-  const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run());
-  assert.deepEqual(
-    [...violations, ...incomplete].map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join(' ')}`),
-    [],
-  );
-}
+import { button, findsNothing, html, item, like, open, shows } from './stage.js';
 
 // counted lets the API tell a count that nobody can like up in a test.
 const counted = (count) => (page) =>

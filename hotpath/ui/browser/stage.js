@@ -4,6 +4,8 @@
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
 export const api = process.env.PLUSONE_API; // http://127.0.0.1:…, --auth cookie, --quota 5/1h
@@ -44,18 +46,19 @@ async function visitor() {
 }
 const visitors = await Promise.all(Array.from({ length: 60 }, visitor));
 
-/**
- * Opens a page for a visitor of his own, who has a cookie unless he is new. watch(page)
- * runs before anything is loaded.
- */
-export async function open(t, content, { headers = {}, origin = api, isNew = false, context, watch, ...options } = {}) {
-  if (!context) {
-    context = await browser.newContext({ viewport: { width: 600, height: 400 }, ...options });
-    t.after(() => context.close());
-    if (!isNew) await context.addCookies([visitors.pop()]);
-  }
+/** Opens an empty page for a visitor of his own, who has a cookie unless he is new. */
+export async function bare(t, { isNew = false, ...options } = {}) {
+  const context = await browser.newContext({ viewport: { width: 600, height: 400 }, ...options });
+  t.after(() => context.close());
+  if (!isNew) await context.addCookies([visitors.pop()]);
   const page = await context.newPage();
   page.setDefaultTimeout(30_000);
+  return page;
+}
+
+/** Opens a page with this content, on the API's origin. watch(page) runs before anything is loaded. */
+export async function open(t, content, { headers = {}, origin = api, watch, ...options } = {}) {
+  const page = await bare(t, options);
   const problems = [];
   page.on('pageerror', (error) => problems.push(String(error)));
   await page.route(`${origin}/page`, (route) => route.fulfill({ contentType: 'text/html', body: content, headers }));
@@ -63,6 +66,16 @@ export async function open(t, content, { headers = {}, origin = api, isNew = fal
   await page.goto(`${origin}/page`);
   t.after(() => assert.deepEqual(problems, []));
   return page;
+}
+
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Lets axe look for what keeps people from using a page. */
+export async function findsNothing(page) {
+  await page.evaluate(axe);
+  const { violations, incomplete } = await page.evaluate(() => globalThis.axe.run());
+  const found = [...violations, ...incomplete].map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join(' ')}`);
+  assert.deepEqual(found, []);
 }
 
 /** The button inside the nth like-button of a page. */
