@@ -17,7 +17,7 @@ func TestTheLikeButtonWorksInABrowser(t *testing.T) {
 	t.Parallel()
 	needBrowser(t)
 	const elsewhere = "http://localhost:18099" // nothing listens there: its pages are played
-	h := dev(t, filepath.Join(t.TempDir(), "data"), "--auth", "cookie", "--quota", "5/1h", "--cors-origin", elsewhere)
+	h := dev(t, filepath.Join(t.TempDir(), "data"), "--auth", "cookie", "--quota", "90/1h", "--cors-origin", elsewhere)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", "all.test.js")

@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { api, button, elsewhere as origin, eventually, html, item, key, likes, open, pinned, says, script, shows, stored } from './stage.js';
+import { api, button, elsewhere as origin, eventually, html, identified, item, key, likes, open, pinned, says, script, shows, stored } from './stage.js';
 
 const strict =
   "default-src 'none'; script-src 'self'; connect-src 'self'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-
-// identified lets a server's key and a user stand for who looks at the page.
-const identified = (user) => (page) =>
-  page.addInitScript(
-    ([user, key]) => (window.likeButton = { headers: () => ({ 'X-User-ID': user }), token: async () => key }),
-    [user, key],
-  );
 
 export function elsewhere() {
   for (const [how, head] of [

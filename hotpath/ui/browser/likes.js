@@ -111,8 +111,10 @@ export function likes() {
     const page = await open(t, html(`<like-button item="${post}"></like-button>`));
     await shows(page, false, 0);
     await page.evaluate(() => {
-      document.querySelector('like-button').shadowRoot.querySelector('button').click();
-      location.href = 'about:blank';
+      setTimeout(() => { // the page is gone before it could answer
+        document.querySelector('like-button').shadowRoot.querySelector('button').click();
+        location.href = 'about:blank';
+      });
     });
     await eventually('it is stored', async () => (await stored(post)) === 1);
   });

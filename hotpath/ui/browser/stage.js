@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { chromium } from 'playwright-core';
 
-export const api = process.env.PLUSONE_API; // http://127.0.0.1:…, --auth cookie, --quota 5/1h
+export const api = process.env.PLUSONE_API; // http://127.0.0.1:…, --auth cookie, --quota 90/1h
 export const elsewhere = process.env.PLUSONE_ELSEWHERE; // an origin in its --cors-origin
 export const pinned = process.env.PLUSONE_TAG; // of `plusone version --assets`
 export const key = process.env.PLUSONE_KEY; // of a server
@@ -17,7 +17,7 @@ const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
   args: [
     '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    '--disable-background-networking', '--disable-component-update', '--disable-sync', '--process-per-site',
     // A page of another site is played, so it comes from nowhere that may ask this machine.
     '--disable-features=LocalNetworkAccessChecks',
   ],
@@ -44,14 +44,25 @@ async function visitor() {
   }
   throw new Error('the API gives visitors no cookie');
 }
-const visitors = await Promise.all(Array.from({ length: 60 }, visitor));
+const visitors = await Promise.all(Array.from({ length: 20 }, visitor));
 
-/** Opens an empty page for a visitor of his own, who has a cookie unless he is new. */
-export async function bare(t, { isNew = false, ...options } = {}) {
-  const context = await browser.newContext({ viewport: { width: 600, height: 400 }, ...options });
-  t.after(() => context.close());
-  if (!isNew) await context.addCookies([visitors.pop()]);
+// What most tests share: one visitor, and one process for all pages of a site. A
+// process for each page would take most of the time.
+const everybody = await browser.newContext({ viewport: { width: 600, height: 400 } });
+await everybody.addCookies([visitors.pop()]);
+
+/**
+ * Opens an empty page. With options it is for a visitor of his own, who has a cookie
+ * unless he is new.
+ */
+export async function bare(t, { isNew = false, own = false, ...options } = {}) {
+  let context = everybody;
+  if (isNew || own || Object.keys(options).length) {
+    context = await browser.newContext({ viewport: { width: 600, height: 400 }, ...options });
+    if (!isNew) await context.addCookies([visitors.pop()]);
+  }
   const page = await context.newPage();
+  t.after(() => (context === everybody ? page.close() : context.close()));
   page.setDefaultTimeout(30_000);
   return page;
 }
@@ -77,6 +88,13 @@ export async function findsNothing(page) {
   const found = [...violations, ...incomplete].map(({ id, nodes }) => `${id}: ${nodes.map((n) => n.html).join(' ')}`);
   assert.deepEqual(found, []);
 }
+
+/** For open's watch: a server's key and a user stand for who looks at the page. */
+export const identified = (user) => (page) =>
+  page.addInitScript(
+    ([user, key]) => (window.likeButton = { headers: () => ({ 'X-User-ID': user }), token: async () => key }),
+    [user, key],
+  );
 
 /** The button inside the nth like-button of a page. */
 export const button = (page, n = 0) => page.locator('like-button').nth(n).locator('button');
@@ -121,8 +139,10 @@ export async function stored(item) {
 }
 
 /** Likes an item in the name of others. */
-export async function like(item, others = 1) {
-  const ops = Array.from({ length: others }, () => ({ item, user: randomUUID(), liked: true }));
+export const like = (item, others = 1) => send(Array.from({ length: others }, () => ({ item, user: randomUUID(), liked: true })));
+
+/** Sends ops as a server does that acts for users. */
+export async function send(ops) {
   const answer = await fetch(`${api}/v1/likes`, {
     method: 'POST',
     headers: { Authorization: `Bearer ${key}`, 'Content-Type': 'application/json' },
