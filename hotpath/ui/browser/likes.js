@@ -110,6 +110,7 @@ export function likes() {
     const post = item();
     const page = await open(t, html(`<like-button item="${post}"></like-button>`));
     await shows(page, false, 0);
+    await page.unrouteAll(); // what is played goes with its page
     await page.evaluate(() => {
       setTimeout(() => { // the page is gone before it could answer
         document.querySelector('like-button').shadowRoot.querySelector('button').click();

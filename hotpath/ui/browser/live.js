@@ -44,6 +44,7 @@ export function live() {
     await like(still);
     await like(moving);
     await shows(page, false, 1, 1);
+    await eventually('there is a stream', () => opened.length === 1);
     assert.deepEqual(opened, [1]);
   });
 
