@@ -61,3 +61,20 @@ func TestTheCodesOfProblemsAreThoseOfItsDescription(t *testing.T) {
 		t.Errorf("openapi.yaml has\n%s\nthe table has\n%s", strings.Join(said, " "), strings.Join(own, " "))
 	}
 }
+
+func TestTheDescriptionIsForEverybodyWhateverHeShows(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	for path, kind := range map[string]string{"/openapi.json": "application/json", "/docs": "text/html; charset=utf-8", "/v1/like-button.js": "text/javascript; charset=utf-8"} {
+		a := s.do(t, "GET", path, "", "Authorization: Bearer nonsense", as("a b"))
+		if a.status != 200 || a.header.Get("Content-Type") != kind || !strings.HasPrefix(a.header.Get("Cache-Control"), "public") || len(a.body) < 1000 {
+			t.Errorf("%s: %d %v", path, a.status, a.header)
+		}
+		if a := s.do(t, "HEAD", path, ""); a.status != 200 || len(a.body) != 0 {
+			t.Errorf("HEAD %s: %d", path, a.status)
+		}
+	}
+	for _, path := range []string{"/", "/docs/", "/docs/x", "/openapi.jso", "/openapi.yaml", "/v1/docs"} {
+		wantProblem(t, s.do(t, "GET", path, ""), 404, "no_route")
+	}
+}

@@ -28,6 +28,12 @@ func typeOf(schema tree) template.HTML {
 	if kinds != nil {
 		return join(kinds, " or ")
 	}
+	for name := range schema.at("properties").members() {
+		kinds = append(kinds, "<code>"+escape(name)+"</code>")
+	}
+	if kinds != nil {
+		return "object of " + join(kinds, ", ")
+	}
 	return escape(schema.text("type") + bounds(schema))
 }
 

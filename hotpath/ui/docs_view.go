@@ -120,6 +120,9 @@ func newOperation(method, path string, item, op tree) operation {
 		o.Body = &c
 	}
 	for status, a := range op.at("responses").members() {
+		if status == "default" {
+			status = "others"
+		}
 		answer := answer{status, prose(a.target().text("description")), newContent(a)}
 		if strings.HasPrefix(string(answer.Type), problemType) {
 			o.Problems = append(o.Problems, answer)

@@ -401,13 +401,13 @@ export interface components {
         ReceiptID: string;
         /**
          * Format: int64
-         * @description How many likes and votes.
+         * @description Likes, and the weights of votes.
          * @example 12
          */
         Count: number;
         /**
          * Format: date-time
-         * @description RFC 3339.
+         * @description A moment, RFC 3339 in UTC.
          * @example 2026-11-21T08:16:22.056Z
          */
         Time: string;
@@ -921,7 +921,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description Another error. */
+        /** @description `request_timeout`, `body_too_large`, `headers_too_large`, `refused` or `internal`. */
         Problem: {
             headers: {
                 "X-Request-ID": components["headers"]["RequestID"];
