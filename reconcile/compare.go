@@ -182,9 +182,13 @@ func (c *comparison) mend(ctx context.Context, suspects []suspect) (map[string]i
 	if err != nil {
 		return nil, err
 	}
+	still, err := c.still(ctx, suspects, named)
+	if err != nil {
+		return nil, err
+	}
 	moved := map[string]int64{}
 	for i, s := range suspects {
-		if named[i] {
+		if !still[i] {
 			continue
 		}
 		did, err := c.fix(ctx, s)
@@ -196,6 +200,42 @@ func (c *comparison) mend(ctx context.Context, suspects []suspect) (map[string]i
 		}
 	}
 	return moved, nil
+}
+
+// still looks once more at suspects that no entry names, and tells which of them differ
+// from the ledger's rows as they are now. An import brings its rows to Redis before it
+// commits them, and no entry names those.
+func (c *comparison) still(ctx context.Context, suspects []suspect, named []bool) ([]bool, error) {
+	still := make([]bool, len(suspects))
+	var pairs []counter.Pair
+	var places []int
+	for i, s := range suspects {
+		switch {
+		case named[i]:
+		case s.cause == CauseBadID: // the ledger has no such user
+			still[i] = true
+		default:
+			pairs, places = append(pairs, s.pair), append(places, i)
+		}
+	}
+	if len(pairs) == 0 {
+		return still, nil
+	}
+	if err := c.ledger.AwaitImports(ctx, c.shard); err != nil {
+		return nil, err
+	}
+	known, err := c.look(ctx, pairs, c.ledger.Rows)
+	for n, k := range known {
+		still[places[n]] = wants[suspects[places[n]].fix](k)
+	}
+	return still, err
+}
+
+// wants tells what the ledger must say for a repair to be right.
+var wants = map[counter.Fix]func(ledger.Known) bool{
+	counter.AddUser:    func(k ledger.Known) bool { return k.Liked },
+	counter.RemoveUser: func(k ledger.Known) bool { return k.Has && !k.Liked },
+	counter.AppendUser: func(k ledger.Known) bool { return !k.Has },
 }
 
 // shift is by how much a repair moves an item's cardinality.

@@ -102,10 +102,31 @@ func (c *comparison) look(ctx context.Context, pairs []counter.Pair,
 }
 
 // count compares the item's count in Redis with the ledger's, to which it adds
-// what the log has in between.
+// what the log has in between. When they differ it waits for imports, which bring likes
+// to Redis before they commit them, and looks again: if none has brought any since the
+// first look, all that it has seen is in the ledger by then.
 func (p *partlyItem) count(ctx context.Context) error {
+	var before *counter.Weight
+	for range 3 {
+		w, want, err := p.weighed(ctx)
+		switch {
+		case err != nil || w == nil:
+			return err
+		case before != nil && w.Follows(before):
+			return p.shift(ctx, w, want)
+		}
+		before = w
+		if err := p.ledger.AwaitImports(ctx, p.shard); err != nil {
+			return err
+		}
+	}
+	return nil // busy: another pass will find a quieter moment
+}
+
+// weighed returns the count in Redis and what it should be; nil when they are alike.
+func (p *partlyItem) weighed(ctx context.Context) (differs *counter.Weight, want int64, err error) {
 	var w *counter.Weight
-	return p.weigh(ctx, p.id, func(ctx context.Context) (_ like.Version, resident bool, err error) {
+	err = p.weigh(ctx, p.id, func(ctx context.Context) (_ like.Version, resident bool, err error) {
 		if w, err = p.pin.Weigh(ctx, p.id); w == nil {
 			return 0, false, err
 		}
@@ -116,11 +137,10 @@ func (p *partlyItem) count(ctx context.Context) error {
 		}
 		// It may be the ledger's count that is wrong, which the check of the books mends.
 		s, err := m.Recounted(ctx, p.id)
-		if err != nil {
-			return err
-		}
-		return p.shift(ctx, w, s.Count+moved.Count)
+		differs, want = w, s.Count+moved.Count
+		return err
 	})
+	return differs, want, err
 }
 
 func (p *partlyItem) shift(ctx context.Context, w *counter.Weight, want int64) error {

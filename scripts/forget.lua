@@ -1,6 +1,6 @@
 -- Make an item partly resident, if it is not, and forget some of its users.
 --
--- KEYS  1 meta   2 counts   3 log   4 partly   5 likers
+-- KEYS  1 meta   2 counts   3 log   4 partly   5 likers   6 claims
 -- ARGV  1 item   2 the smallest id of the entries that were not looked at yet
 --       3 n   then n users whom the entries before took out of the set last,
 --       then members of the set to drop, of whom those entries say nothing
@@ -8,6 +8,7 @@
 -- Returns {state, members that are left}; state is
 --   'done'
 --   'cold'   the item is not resident
+--   'held'   an import is at it, so the ledger may not know of its users yet
 --   'many'   look at the log first
 --
 -- A user who is not in the set of a partly resident item is looked up in the
@@ -17,6 +18,7 @@
 local meta, counts, log, likers = KEYS[1], KEYS[2], KEYS[3], KEYS[5]
 local item, n = ARGV[1], tonumber(ARGV[3])
 if redis.call('HEXISTS', counts, item) == 0 then return {'cold', 0} end
+if claimed(KEYS[6], item) then return {'held', 0} end
 local said = told(log, ARGV[2], item)
 if not said then return {'many', 0} end
 

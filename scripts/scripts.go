@@ -11,6 +11,8 @@ var shared string
 
 // The scripts, as embedded.
 var (
+	//go:embed absorb.lua
+	absorb string
 	//go:embed check.lua
 	check string
 	//go:embed erase.lua
@@ -21,6 +23,8 @@ var (
 	forget string
 	//go:embed install.lua
 	install string
+	//go:embed lease.lua
+	lease string
 	//go:embed mark.lua
 	mark string
 	//go:embed mend.lua
@@ -45,6 +49,10 @@ var (
 
 // The scripts, as Redis gets them.
 var (
+	//go:embed claim.lua
+	Claim string
+	//go:embed disclaim.lua
+	Disclaim string
 	//go:embed freeze.lua
 	Freeze string
 	//go:embed giveback.lua
@@ -55,8 +63,6 @@ var (
 	Keep string
 	//go:embed learn.lua
 	Learn string
-	//go:embed lease.lua
-	Lease string
 	//go:embed like.lua
 	Like string
 	//go:embed open.lua
@@ -76,11 +82,13 @@ var (
 	//go:embed trim.lua
 	Trim string
 
+	Absorb  = shared + absorb
 	Check   = shared + check
 	Erase   = shared + erase
 	Evict   = shared + evict
 	Forget  = shared + forget
 	Install = shared + install
+	Lease   = shared + lease
 	Mark    = shared + mark
 	Mend    = shared + mend
 	Pin     = shared + pin

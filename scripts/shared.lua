@@ -19,6 +19,14 @@ local function above(a, b)
   return ams > bms or ams == bms and aseq > bseq
 end
 
+-- claimed(claims, item) tells whether an import has claimed an item (claim.lua).
+local function claimed(claims, item)
+  local claim = redis.call('HGET', claims, item)
+  if not claim then return false end
+  local now = redis.call('TIME')
+  return tonumber(string.match(claim, '^%d+')) > now[1] * 1000 + now[2] / 1000
+end
+
 -- total(votes, item) is the sum of an item's votes, nil when it can't be read.
 local function total(votes, item)
   local text = redis.pcall('HGET', votes, item) or '0'

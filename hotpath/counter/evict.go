@@ -94,7 +94,11 @@ var errLong = errors.New("the log is too long to be looked through")
 // smallest id that it has not looked at. It gives up with errLong beyond lookMost
 // entries.
 func (l *Log) look(ctx context.Context, shard int, see func(like.Change)) (like.Version, error) {
-	var seen like.Version
+	return l.lookFrom(ctx, shard, 0, see)
+}
+
+// lookFrom is look for what comes after a version.
+func (l *Log) lookFrom(ctx context.Context, shard int, seen like.Version, see func(like.Change)) (like.Version, error) {
 	for read := 0; read <= lookMost; {
 		entries, err := l.Read(ctx, shard, seen, 500)
 		if err != nil {

@@ -74,7 +74,7 @@ func (l *Log) forget(ctx context.Context, shard int, item string, n int64) (left
 		return 0, errLong
 	}
 	args := append([]any{item, end.String(), len(removed)}, append(removed, drop...)...)
-	reply, err := forgetScript.run(ctx, l.rdb, []string{k.meta, k.counts, k.log, k.partly, k.likers + item}, args...).Slice()
+	reply, err := forgetScript.run(ctx, l.rdb, []string{k.meta, k.counts, k.log, k.partly, k.likers + item, k.claims}, args...).Slice()
 	if err != nil {
 		return 0, fmt.Errorf("shrink %s: %w", item, unavailable(err))
 	}

@@ -87,7 +87,7 @@ func (w *warmer) load(ctx context.Context, errands []errand) {
 // find out.
 func (w *warmer) lease(ctx context.Context, shard int, items []string) ([]*loan, string, error) {
 	k := &w.c.keys[shard]
-	names := []string{k.meta, k.counts}
+	names := []string{k.meta, k.counts, k.claims}
 	args := []any{w.c.opt.Shards, w.token, loanTime.Milliseconds()}
 	for _, item := range items {
 		names = append(names, k.lease+item)

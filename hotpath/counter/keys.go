@@ -25,6 +25,7 @@ type keys struct {
 	partly                         string // a set that names the partly resident items
 	marks                          string // a hash of changes that somebody wants to find again, see Mark
 	votes, refs                    string // hashes: the sum of an item's votes; what became of some of them
+	claims                         string // a hash of items that imports are at
 	likers, lease, loaded          string // prefixes of the keys per item
 	rate                           string // prefix of the shared rate limits
 	quota, reserved                string // what the shard's users have used, and what they reserve
@@ -36,6 +37,7 @@ func keysOf(shard int) keys {
 	return keys{
 		meta: p + "meta", counts: p + "counts", log: p + "log", pin: p + "pin", recent: p + "recent",
 		partly: p + "partly", marks: p + "marks", votes: p + "votes", refs: p + "refs",
+		claims: p + "claims",
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 		rate:  p + "rate:",
 		quota: p + "quota", reserved: p + "reserved",

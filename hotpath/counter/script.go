@@ -54,6 +54,9 @@ var (
 	unvoteScript  = newScript(scripts.Unvote)
 	revoteScript  = newScript(scripts.Revote)
 	tallyScript   = newScript(scripts.Tally)
+	claimScript   = newScript(scripts.Claim)
+	absorbScript  = newScript(scripts.Absorb)
+	endScript     = newScript(scripts.Disclaim)
 )
 
 // run calls a script and, where Redis does not know it yet, sends its text.

@@ -16,6 +16,10 @@ type Weight struct {
 	forgot string
 }
 
+// Follows reports whether no import has brought anything to a partly resident item of the
+// shard since before was read, and nothing has been forgotten.
+func (w *Weight) Follows(before *Weight) bool { return w.forgot == before.forgot }
+
 // Keeps reports whether the log still has every entry above v.
 func (p *Pin) Keeps(v like.Version) bool { return v >= p.held }
 

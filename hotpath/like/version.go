@@ -60,6 +60,20 @@ func (v Version) Direct() bool { return v&MaxSeq == MaxSeq }
 // DirectAt is the version of direct writes in t's millisecond.
 func DirectAt(t time.Time) Version { return Version(t.UnixMilli()<<seqBits | MaxSeq) }
 
+// Imported reports whether v was given to a like that was brought in from elsewhere:
+// those take the last but one sequence number of their millisecond, which nothing else
+// uses. Such a row is older than every change that plusone has seen.
+func (v Version) Imported() bool { return v&MaxSeq == importedSeq }
+
+const importedSeq = MaxSeq - 1
+
+// ImportedAt is the version of a like that was made at t elsewhere. It is below
+// `below`, the end of what the shard's log has given, whatever t is.
+func ImportedAt(t time.Time, below Version) Version {
+	ms := min(max(t.UnixMilli(), 0), int64(below>>seqBits)-1)
+	return Version(max(ms, 0)<<seqBits | importedSeq)
+}
+
 // Time is when the change was accepted, by Redis' clock, to the millisecond.
 func (v Version) Time() time.Time { return time.UnixMilli(int64(v >> seqBits)) }
 
