@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"tasks/barrier/example":           {"tasks/barrier/..."},
 	"tasks/saga":                      {"hotpath/like", "hotpath/counter", "tasks", "tasks/ledger"},
 	"tasks/operator":                  {"hotpath/like", "hotpath/counter", "tasks/ledger"},
+	"tasks/transfer":                  {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"reconcile":                       {"hotpath/like", "hotpath/counter", "tasks/ledger"},
 	"cmd/...":                         {"hotpath/...", "tasks/...", "reconcile", "migrations", "scripts/...", "cmd/internal/..."},
 	"cmd/chaos/...":                   {"cmd/chaos/..."},
@@ -40,6 +41,7 @@ var testsMayImport = map[string][]string{
 	"tasks/barrier":   {"tasks/barrier/..."},
 	"tasks/saga":      {"tasks/barrier/..."},
 	"tasks/operator":  {"tasks"},
+	"tasks/transfer":  {"tasks", "reconcile"},
 }
 
 // neverImport keeps clients of the stores out of the packages that must not
