@@ -33,6 +33,9 @@ type cli struct {
 	Saga       sagaCmd       `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
 	Item       itemCmd       `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
 	Revoke     revokeCmd     `cmd:"" help:"Take back all likes of users, which can be undone."`
+	Import     importCmd     `cmd:"" help:"Bring likes in from a file, or from another Postgres, while everything runs: what users have done stays, and nobody is told."`
+	Export     exportCmd     `cmd:"" help:"Take all likes, or votes, out into a file that import can read, as of one moment."`
+	Token      tokenCmd      `cmd:"" help:"Make a key for a server, or a token to try things with."`
 	Letter     letterCmd     `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
 	Repairs    repairsCmd    `cmd:"" help:"Look at what the reconciler has found."`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"plusone/hotpath/like"
+	"plusone/tasks/ledger"
+	"plusone/tasks/transfer"
+)
+
+// output is where an export goes, and how far it is. Beside a file stands another one,
+// which tells that as long as the export has not ended: up to there the file is whole.
+type output struct {
+	file  *os.File
+	name  string // "": the standard output
+	state exportState
+}
+
+// exportState is what that file holds.
+type exportState struct {
+	Likes   int64              `json:"likes"`
+	Bytes   int64              `json:"bytes"`
+	After   ledger.ExportPlace `json:"after"`
+	Moments []exportMoment     `json:"moments"` // one, or more after an export was taken up again
+}
+
+// exportMoment is a moment of the ledger: UpTo has the id of the last entry of each
+// shard's log that is in it.
+type exportMoment struct {
+	At   time.Time      `json:"at"`
+	UpTo map[int]string `json:"up_to"`
+}
+
+func momentOf(marks map[int]like.Version) exportMoment {
+	m := exportMoment{At: time.Now().UTC(), UpTo: map[int]string{}}
+	for shard, v := range marks {
+		m.UpTo[shard] = v.String()
+	}
+	return m
+}
+
+func openOutput(name string, restart bool) (*output, error) {
+	if name == "-" {
+		return &output{file: os.Stdout}, nil
+	}
+	to := &output{name: name}
+	text, err := os.ReadFile(to.stateName())
+	going := err == nil && !restart
+	if going {
+		if err := json.Unmarshal(text, &to.state); err != nil {
+			return nil, fmt.Errorf("%s can't be read, --restart begins anew: %w", to.stateName(), err)
+		}
+	}
+	if _, err := os.Stat(name); err == nil && !going && !restart {
+		return nil, fmt.Errorf("%w: %s is there already: name another file, or say --restart", errUsage, name)
+	}
+	if to.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if err = to.file.Truncate(to.state.Bytes); err == nil {
+		_, err = to.file.Seek(to.state.Bytes, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, to.file.Close())
+	}
+	return to, nil
+}
+
+func (o *output) stateName() string { return o.name + ".unfinished" }
+
+// note keeps how far it is, once the file has all of that.
+func (o *output) note(w *transfer.Writer) (err error) {
+	if o.state.Bytes, err = w.Flush(); err != nil || o.name == "" {
+		return err
+	}
+	if err := o.file.Sync(); err != nil {
+		return err
+	}
+	text, err := json.Marshal(o.state)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.stateName()+".new", text, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(o.stateName()+".new", o.stateName())
+}
+
+// finish ends the file.
+func (o *output) finish(w *transfer.Writer) error {
+	if _, err := w.Flush(); err != nil || o.name == "" {
+		return err
+	}
+	if err := o.file.Sync(); err != nil {
+		return err
+	}
+	if err := os.Remove(o.stateName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+func (o *output) close() { _ = o.file.Close() } // what matters has been synced
+
+// exportShow tells how far an export is.
+type exportShow struct {
+	out            io.Writer
+	json, terminal bool
+	began, shown   time.Time
+	from           int64
+}
+
+func (s *exportShow) rate(n int64) int64 {
+	return int64(float64(n-s.from) / max(time.Since(s.began).Seconds(), 0.001))
+}
+
+func (s *exportShow) progress(n int64) {
+	if time.Since(s.shown) < time.Second {
+		return
+	}
+	s.shown = time.Now()
+	switch {
+	case s.json:
+		_ = json.NewEncoder(s.out).Encode(map[string]any{"likes": n, "rate": s.rate(n), "done": false})
+	case s.terminal:
+		_, _ = fmt.Fprintf(s.out, "\r\x1b[K%d exported, %d/s", n, s.rate(n))
+	}
+}
+
+func (s *exportShow) end(ctx context.Context, to *output, err error) error {
+	if s.terminal {
+		_, _ = fmt.Fprint(s.out, "\r\x1b[K")
+	}
+	n, how := to.state.Likes, "The same command goes on from there, with what is true by then."
+	if to.name == "" {
+		how = "Into a file it could be taken up again."
+	}
+	switch {
+	case ctx.Err() != nil:
+		_, _ = fmt.Fprintf(s.out, "Stopped behind %d. %s\n", n, how)
+		return ctx.Err()
+	case err != nil:
+		return fmt.Errorf("behind %d: %w\n%s", n, err, how)
+	case s.json:
+		return json.NewEncoder(s.out).Encode(map[string]any{"likes": n, "rate": s.rate(n), "done": true, "moments": to.state.Moments})
+	}
+	moments := make([]string, len(to.state.Moments))
+	for i, m := range to.state.Moments {
+		moments[i] = m.At.Local().Format(time.DateTime)
+	}
+	_, err = fmt.Fprintf(s.out, "%d exported, as Postgres had them at %s; %d/s.\n", n, strings.Join(moments, ", then at "), s.rate(n))
+	return err
+}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"sync/atomic"
+
+	"plusone/tasks/transfer"
+)
+
+// input is what an import reads.
+type input struct {
+	name     string // for people
+	identity string // tells it from others, wherever it lies
+	rejects  string
+	total    int64 // bytes; 0: nobody knows
+	read     atomic.Int64
+	records  func(ctx context.Context, place string) (transfer.Source, error)
+	close    func()
+}
+
+// identify makes an identity of parts.
+func identify(parts ...string) string {
+	h := sha256.New()
+	for _, p := range parts {
+		_, _ = fmt.Fprintf(h, "%d %s\n", len(p), p) // a hash does not fail
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+func (c importCmd) openQuery(m transfer.Mapping) *input {
+	in := &input{
+		name: "--query", rejects: c.Rejects, close: func() {},
+		identity: identify("postgres", c.FromPostgres, c.Query, c.Key, fmt.Sprint(m)),
+	}
+	if in.rejects == "" {
+		in.rejects = "import.rejects"
+	}
+	in.records = func(ctx context.Context, place string) (transfer.Source, error) {
+		q, err := transfer.OpenQuery(ctx, c.FromPostgres, c.Query, c.Key, place, m)
+		if err != nil {
+			return nil, err
+		}
+		in.close = func() { q.Close(ctx) }
+		return q, nil
+	}
+	return in
+}
+
+// headBytes of a file tell it from others, with its length.
+const headBytes = 64 << 10
+
+func (c importCmd) openFile(ctx context.Context, m transfer.Mapping) (*input, error) {
+	in, format := &input{name: c.File, rejects: c.Rejects}, c.Format
+	if format == "" {
+		format = transfer.FormatOf(c.File)
+	}
+	if format == "" {
+		return nil, fmt.Errorf("%w: the name of the file does not tell what it is: say --format csv or --format ndjson", errUsage)
+	}
+	f := os.Stdin
+	if c.File == "-" {
+		in.name = "the standard input"
+	} else {
+		var err error
+		if f, err = os.Open(c.File); err != nil {
+			return nil, fmt.Errorf("%w: %w", errUsage, err)
+		}
+	}
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		in.total = info.Size()
+	}
+	if in.rejects == "" {
+		in.rejects = "import.rejects"
+		if c.File != "-" {
+			in.rejects = c.File + ".rejects"
+		}
+	}
+	// A read that waits for a pipe ends with the command.
+	letGo := context.AfterFunc(ctx, func() { _ = f.Close() })
+	in.close = func() { letGo(); _ = f.Close() }
+	r := bufio.NewReaderSize(meter{f, &in.read}, headBytes)
+	head, err := transfer.Head(r)
+	if err != nil {
+		in.close()
+		return nil, fmt.Errorf("read %s: %w", in.name, err)
+	}
+	in.identity = identify(format, fmt.Sprint(m), fmt.Sprint(in.total), string(head))
+	in.records = func(context.Context, string) (transfer.Source, error) { return transfer.OpenFile(r, format, m) }
+	return in, nil
+}
+
+// meter counts what is read.
+type meter struct {
+	from io.Reader
+	n    *atomic.Int64
+}
+
+func (m meter) Read(b []byte) (int, error) {
+	n, err := m.from.Read(b)
+	m.n.Add(int64(n))
+	return n, err
+}
