@@ -143,3 +143,12 @@ func (l *Log) absorb(ctx context.Context, shard int, from like.Version, flips []
 	}
 	return nil
 }
+
+// Time is Redis' clock. Errors: like.ErrUnavailable.
+func (l *Log) Time(ctx context.Context) (time.Time, error) {
+	now, err := l.rdb.Time(ctx).Result()
+	if err != nil {
+		err = fmt.Errorf("ask redis for the time: %w", unavailable(err))
+	}
+	return now, err
+}

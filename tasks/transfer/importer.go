@@ -243,9 +243,10 @@ func newest(all []numbered) []numbered {
 	return kept
 }
 
-// ends are below what every entry has that waits in a log or is to come; imported rows
-// must be older. A shard that is closed and has nothing waiting begins above its floor,
-// which is raised for that.
+// ends are below what every change has that waits in a log or is to come; imported rows
+// must be older. Where a log has given no change yet, or has been lost, that is a moment
+// ago by Redis' clock, which gives the next one its id; a shard that is still to be opened
+// begins above it, too, since its floor is raised.
 func (i *Importer) ends(ctx context.Context) ([]like.Version, error) {
 	marks, err := i.Ledger.Watermarks(ctx)
 	if err != nil {
@@ -257,23 +258,33 @@ func (i *Importer) ends(ctx context.Context) ([]like.Version, error) {
 	}
 	ends := make([]like.Version, i.Log.Shards())
 	for s := range ends {
-		next, err := i.Log.Read(ctx, s, marks[s], 1)
-		switch {
-		case err != nil:
-			return nil, err
-		case len(next) > 0:
-			ends[s] = next[0].Version - 1
-		case tails[s].Last == 0: // nothing was ever liked here, or Redis has lost it
-			ends[s] = max(marks[s], like.DirectAt(time.Now()))
-			if !i.DryRun {
-				err = i.Ledger.Raise(ctx, s, ends[s])
-			}
-		default:
-			ends[s] = max(marks[s], tails[s].Last)
-		}
-		if err != nil {
+		if ends[s], err = i.end(ctx, s, max(marks[s], tails[s].Last), marks[s]); err != nil {
 			return nil, err
 		}
 	}
 	return ends, nil
+}
+
+// clockSkew is how far the clocks of Redis' servers may be apart.
+const clockSkew = time.Minute
+
+func (i *Importer) end(ctx context.Context, shard int, last, watermark like.Version) (like.Version, error) {
+	next, err := i.Log.Waits(ctx, shard, watermark)
+	switch {
+	case err != nil:
+		return 0, err
+	case next > 0:
+		return next - 1, nil
+	case last.Time().UnixMilli() > 0:
+		return last, nil
+	}
+	now, err := i.Log.Time(ctx)
+	if err != nil {
+		return 0, err
+	}
+	end := like.DirectAt(now.Add(-clockSkew))
+	if !i.DryRun {
+		err = i.Ledger.Raise(ctx, shard, end)
+	}
+	return end, err
 }

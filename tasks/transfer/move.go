@@ -125,6 +125,9 @@ func (i *Importer) try(ctx context.Context, b batch) (m moved, err error) {
 // out, is made cold; where that fails the reconciler finds it.
 func (i *Importer) letGo(ctx context.Context, shard int, token string, items []string) {
 	lost, err := i.Log.Disclaim(ctx, shard, token, items)
+	if err != nil { // till it ends by itself those items can't be loaded
+		lost, err = i.Log.Disclaim(ctx, shard, token, items)
+	}
 	if err == nil && len(lost) > 0 {
 		_, err = i.Log.Evict(ctx, shard, lost)
 	}

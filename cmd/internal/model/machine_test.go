@@ -91,7 +91,7 @@ func (m *machine) house() *house { return m.r.houses[m.w.Shards] }
 // steps are the actions, each as often as it is to be chosen; rapid prefers the
 // first ones.
 var steps = slices.Concat(
-	times(7, "ops"), times(4, "votes"), times(6, "drain"), times(4, "evict"), times(3, "read"), times(2, "forget"), times(3, "deliver"), times(2, "slow"), times(3, "freeze"),
+	times(7, "ops"), times(4, "votes"), times(6, "drain"), times(4, "evict"), times(3, "read"), times(2, "forget"), times(3, "deliver"), times(2, "slow"), times(3, "freeze"), times(3, "bring"),
 	times(2, "save"), times(2, "failover"), times(1, "flush"), times(1, "reshard"), times(1, "reconcile"), times(1, "damage"), times(1, "stopped"),
 )
 
@@ -117,6 +117,8 @@ func (m *machine) step() {
 		m.deliver()
 	case "freeze":
 		m.freeze()
+	case "bring":
+		m.bring()
 	case "flush":
 		m.flush()
 	case "save":
