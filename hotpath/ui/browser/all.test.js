@@ -2,6 +2,7 @@
 
 import { after, describe } from 'node:test';
 import { demo } from './demo.js';
+import { docs } from './docs.js';
 import { elsewhere } from './elsewhere.js';
 import { likes } from './likes.js';
 import { live } from './live.js';
@@ -16,6 +17,7 @@ describe('in a browser', { concurrency: 3, timeout: 240_000 }, () => {
   trouble();
   elsewhere();
   demo();
+  docs();
 });
 
 after(end);
