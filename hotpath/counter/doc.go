@@ -48,6 +48,10 @@
 // An item leaves a state, and a partly resident one forgets a user, only when no
 // entry of the log names what goes: so the ledger knows it, and may be asked.
 //
+// Imported likes are in no log. While their rows are being written nobody loads their
+// items, and resident ones are changed in place before the rows are committed
+// (absorb.go).
+//
 // Votes go another way, since nobody knows beforehand whether Redis knows of one:
 //
 //	Vote ── queue ── vote lane ── the ledger: what became of them? ── vote.lua ── answer
