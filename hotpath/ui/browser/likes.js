@@ -97,6 +97,30 @@ export function likes() {
     await shows(page, false, 0);
   });
 
+  it('does not believe a reading that is older than the like', async (t) => {
+    const post = item();
+    await like(post);
+    let release;
+    const held = new Promise((done) => (release = done));
+    let reads = 0;
+    const page = await open(t, html(`<like-button item="${post}" live="off"></like-button>`), {
+      watch: (page) =>
+        page.route(/\/v1\/items\?/, async (route) => {
+          const response = await route.fetch();
+          if (!reads++) await held;
+          return route.fulfill({ response });
+        }),
+    });
+    await button(page).click();
+    await shows(page, true, 2);
+    const again = page.waitForResponse(() => reads === 2);
+    release();
+    await again;
+    await page.waitForFunction(() => new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(true)))));
+    await shows(page, true, 2);
+    assert.equal(reads, 2);
+  });
+
   it('likes although the visitor came just now', async (t) => {
     const post = item();
     const page = await open(t, html(`<like-button item="${post}"></like-button>`), { isNew: true });
