@@ -47,7 +47,8 @@ type Drainer struct {
 	window   time.Duration
 	metrics  drainMetrics
 	patience time.Duration // that one transaction may take
-	sizes    sync.Map      // shard → changes that its next batch takes, where that is not batchRows
+	trail    *Trail
+	sizes    sync.Map // shard → changes that its next batch takes, where that is not batchRows
 }
 
 // NewDrainer returns a Drainer that folds what it moves into notifications of
@@ -55,6 +56,12 @@ type Drainer struct {
 // plusone_dead_letters_total.
 func NewDrainer(log *counter.Log, l *ledger.Ledger, window time.Duration, reg prometheus.Registerer) *Drainer {
 	return &Drainer{log: log, ledger: l, window: window, patience: batchTime, metrics: newDrainMetrics(reg)}
+}
+
+// Along makes the drainer follow a trail.
+func (d *Drainer) Along(t *Trail) *Drainer {
+	d.trail = t
+	return d
 }
 
 // Drain moves what the shard's log has above the watermark, in batches, up to
@@ -150,7 +157,8 @@ type batch struct {
 func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
 	ctx, cancel := context.WithTimeout(ctx, b.patience)
 	defer cancel()
-	defer b.metrics.took(time.Now())
+	began := time.Now()
+	defer b.metrics.took(began)
 	if err := b.begin(ctx); err != nil {
 		return 0, err
 	}
@@ -159,7 +167,7 @@ func (b *batch) run(ctx context.Context) (upTo like.Version, err error) {
 		return b.Watermark(), err
 	}
 	upTo = b.entries[len(b.entries)-1].Version
-	return upTo, b.move(ctx, upTo)
+	return upTo, b.move(ctx, began, upTo)
 }
 
 func (b *batch) begin(ctx context.Context) (err error) {
@@ -172,7 +180,7 @@ func (b *batch) begin(ctx context.Context) (err error) {
 }
 
 // move is everything from the first write to the commit.
-func (b *batch) move(ctx context.Context, upTo like.Version) error {
+func (b *batch) move(ctx context.Context, began time.Time, upTo like.Version) error {
 	rows, votes := fold(b.entries)
 	if err := b.apply(ctx, rows); err != nil {
 		return err
@@ -183,7 +191,10 @@ func (b *batch) move(ctx context.Context, upTo like.Version) error {
 	if err := b.keepUnreadable(ctx); err != nil {
 		return err
 	}
-	if err := b.Finish(ctx, upTo); err != nil {
+	ended := b.trail.drain(ctx, b, began, upTo)
+	err := b.Finish(ctx, upTo)
+	ended(err)
+	if err != nil {
 		return err
 	}
 	b.metrics.moved(len(rows)+len(votes), b.applied, b.letters)

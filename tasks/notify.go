@@ -29,6 +29,7 @@ type NotifyConfig struct {
 	Timeout      time.Duration   // of one attempt
 	Keep         time.Duration   // how long notifications can be asked for; must be longer than the ladder
 	Concurrency  int             // attempts at once, shared out evenly over the receivers; at most half of the worker's, or drains wait for receivers
+	Trail        *Trail          // nil: no spans
 	AllowPrivate bool            // lets receivers be in private, loopback, link-local and other special networks
 }
 

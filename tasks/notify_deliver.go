@@ -73,10 +73,22 @@ func (n *Notifier) claim(ctx context.Context, e *errand) (note like.Notification
 	return note, ok, err
 }
 
+// send sends a notification, in the trace of a like that it tells of, if there is one.
+func (n *Notifier) send(ctx context.Context, hook *Hook, note like.Notification, e errand) *rejection {
+	ctx, ended := n.cfg.Trail.Tell(ctx, "notify", e.Receiver, []Told{{note.Item, note.From, note.To}})
+	rejected := hook.send(ctx, note)
+	if rejected != nil {
+		ended(rejected.why)
+	} else {
+		ended(nil)
+	}
+	return rejected
+}
+
 // attempt sends a claimed notification and records what came of it.
 func (n *Notifier) attempt(ctx context.Context, hook *Hook, note like.Notification, e errand) (delivered bool, err error) {
 	start := time.Now()
-	rejected := hook.send(ctx, note)
+	rejected := n.send(ctx, hook, note, e)
 	if rejected != nil && ctx.Err() != nil {
 		return false, ctx.Err() // we were stopped, the receiver hasn't failed: again when the claim runs out
 	}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	webhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+	"go.opentelemetry.io/otel/propagation"
 
 	"plusone/hotpath/like"
 )
@@ -123,6 +124,7 @@ func (w *Hook) request(ctx context.Context, id string, body []byte) (*http.Reque
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "plusone")
+	w3c.Inject(ctx, propagation.HeaderCarrier(req.Header)) // nothing, unless ctx has a span
 	req.Header.Set(webhooks.HeaderWebhookID, id)
 	req.Header.Set(webhooks.HeaderWebhookTimestamp, strconv.FormatInt(now.Unix(), 10))
 	req.Header.Set(webhooks.HeaderWebhookSignature, strings.Join(signatures, " "))

@@ -97,6 +97,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings, b
 	server, err := api.New(api.Options{
 		Counter: likes, Lists: p.ledger, Receipts: p.ledger, Notifications: p.ledger,
 		Identity: identity, Limits: limits, Beside: beside, Quota: p.tuning.LikeQuota(), CursorSecret: p.layout.Secret, Log: p.log, Metrics: p.registry,
+		Tracer: p.tracer, Trail: p.logs,
 		OpTimeout: s.OpTimeout, ReadTimeout: s.ReadTimeout, WriteTimeout: s.WriteTimeout, IdleTimeout: s.IdleTimeout,
 		MaxBody: s.MaxBody, MaxHeader: s.MaxHeader, MaxConns: s.MaxConns, MaxInFlight: s.MaxInFlight, MaxStreams: s.MaxStreams, StreamEvery: s.StreamEvery,
 	})

@@ -20,6 +20,7 @@ import (
 	"plusone/cmd/internal/listener"
 	"plusone/cmd/internal/settings"
 	"plusone/cmd/internal/stores"
+	"plusone/cmd/internal/telemetry"
 	"plusone/hotpath/api"
 	"plusone/tasks/ledger"
 )
@@ -135,7 +136,9 @@ func (c configCheckCmd) wrong(ctx context.Context) []error {
 		listener.CheckAddress(c.InternalListen, console.Token(c.InternalToken)),
 		p.checkIdentity(ctx, c.Auth), p.addSagas(c.Sagas, c.WebhookAllowPrivate, nil),
 	)
-	_, err := p.newNotifier(c.workerSettings)
+	_, err := telemetry.IsOn(os.Getenv)
+	all = append(all, err)
+	_, err = p.newNotifier(c.workerSettings)
 	all = append(all, err)
 	if p.redis != nil {
 		_, err = p.addLimits(c.Rates)

@@ -6,18 +6,21 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"plusone/cmd/internal/console"
 	"plusone/cmd/internal/listener"
 	"plusone/cmd/internal/order"
 	"plusone/cmd/internal/settings"
 	"plusone/cmd/internal/stores"
+	"plusone/cmd/internal/telemetry"
 	"plusone/hotpath/counter"
 	"plusone/reconcile"
 	"plusone/tasks"
@@ -45,6 +48,8 @@ type process struct {
 	logs     *counter.Log
 	queue    *tasks.Queue
 	bell     *tasks.Bell
+	tracer   trace.Tracer // nil: traces are off
+	trail    *tasks.Trail
 	registry *prometheus.Registry
 	checks   []listener.Check
 	parts    []order.Part
@@ -107,13 +112,38 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 	if p.watch, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: watchConns}); err != nil {
 		return nil, err
 	}
+	if err := p.startTraces(ctx); err != nil {
+		return nil, err
+	}
 	p.fence = counter.NewFence(p.redis.Universal(), ledger.New(p.watch), fence)
 	p.add("fence", p.fence.Run)
 	p.logs = counter.NewLog(p.redis.Client(), p.layout.Shards).Behind(p.fence)
+	if p.tracer != nil {
+		p.trail = tasks.NewTrail(p.tracer, p.logs)
+	}
 	p.queue = tasks.NewQueue(p.redis.Client())
 	p.bell = tasks.NewBell(p.queue, p.registry)
 	p.add("doorbell", p.bell.Run)
 	return p, nil
+}
+
+// startTraces starts what sends traces, if they are wanted: first, so that it ends
+// last.
+func (p *process) startTraces(ctx context.Context) error {
+	on, err := telemetry.IsOn(os.Getenv)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	if !on {
+		return nil
+	}
+	traces, err := telemetry.Start(ctx, p.role, thisBuild().Version)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errUsage, err)
+	}
+	p.tracer = traces.Tracer()
+	p.add("traces", traces.Run)
+	return nil
 }
 
 // goOnWithout decides whether to start although Redis is away: only beside a

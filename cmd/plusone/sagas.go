@@ -21,7 +21,7 @@ func (p *process) addSagas(s settings.Sagas, alertPrivate bool, likes *counter.C
 	}
 	cfg := saga.Config{
 		Timeout: s.ParticipantTimeout, ResumeAfter: s.SagaResumeAfter, Patience: s.SagaPatience,
-		Window: p.tuning.WebhookWindow, Keep: s.SagaKeep, Quota: p.tuning.LikeQuota().IsOn(),
+		Window: p.tuning.WebhookWindow, Keep: s.SagaKeep, Quota: p.tuning.LikeQuota().IsOn(), Trail: p.trail,
 	}
 	for _, q := range p.tuning.Participants {
 		cfg.Participants = append(cfg.Participants, saga.Participant{

@@ -47,7 +47,7 @@ func (p *process) addWorker(s workerSettings) error {
 		return err
 	}
 	p.add("operator", operator.New(p.ledger, p.logs, likes, p.bell.Ring, operator.Config{Rate: s.RevokeRate, Keep: s.RevokeKeep}).Run)
-	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.WebhookWindow, p.registry)
+	drainer := tasks.NewDrainer(p.logs, p.ledger, p.tuning.WebhookWindow, p.registry).Along(p.trail)
 	worker := tasks.NewServer(p.redis.Client(), drainer, p.bell, tasks.ServerOptions{
 		Concurrency: s.WorkerConcurrency, ShutdownTimeout: endTime, Notify: asynq.HandlerFunc(notifier.HandleNotify),
 	})
@@ -124,6 +124,6 @@ func (p *process) notifyConfig(s settings.Notify) tasks.NotifyConfig {
 	}
 	return tasks.NotifyConfig{
 		Receivers: receivers, Window: p.tuning.WebhookWindow, Ladder: s.WebhookLadder, Timeout: s.WebhookTimeout, Keep: s.WebhookKeep,
-		Concurrency: s.WebhookConcurrency, AllowPrivate: s.WebhookAllowPrivate,
+		Concurrency: s.WebhookConcurrency, AllowPrivate: s.WebhookAllowPrivate, Trail: p.trail,
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"plusone/hotpath/like"
 )
@@ -17,8 +18,9 @@ type call struct {
 	id    []byte // of the request
 	route *route
 	who   caller
-	arg   string // the unescaped subject of the route
-	query []byte // still escaped
+	arg   string     // the unescaped subject of the route
+	query []byte     // still escaped
+	span  trace.Span // nil: traces are off
 
 	// Room for what nearly every request needs; the stores keep none of it.
 	item1   [1]string
@@ -46,6 +48,7 @@ func newCall(http *fasthttp.RequestCtx) *call {
 // release hands the call on; nothing of it may be used any more.
 func (c *call) release() {
 	c.http, c.id, c.route, c.who, c.arg, c.query, c.tag = nil, nil, nil, caller{}, "", nil, nil
+	c.span = nil
 	c.allowed, c.policies = c.allowed[:0], c.policies[:0]
 	c.item1, c.op1, c.result1 = [1]string{}, [1]like.Op{}, [1]like.Result{}
 	calls.Put(c)

@@ -21,6 +21,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if s.leaving.Load() {
 		ctx.SetConnectionClose()
 	}
+	if s.tracer != nil {
+		s.beginSpan(c)
+	}
 	err := s.serve(c)
 	if err != nil {
 		s.refuse(c, err)
@@ -29,6 +32,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	}
 	s.finish(c)
 	s.metrics.took(c.route, time.Since(ctx.Time()))
+	if c.span != nil {
+		s.endSpan(c, err)
+	}
 	if !errors.Is(err, errPanic) { // after one, nobody knows what is still in use
 		c.release()
 	}

@@ -30,6 +30,9 @@ func (s *Server) want(ctx context.Context, c *call, w like.Want) error {
 	if err := s.apply(ctx, ops, results); err != nil {
 		return err
 	}
+	if c.span != nil {
+		s.follow(ctx, c, ops, results)
+	}
 	if err := s.count(c, &results[0]); err != nil {
 		return err
 	}
@@ -74,6 +77,9 @@ func (s *Server) postLikes(ctx context.Context, c *call) error {
 	results := make([]like.Result, len(ops))
 	if err := s.apply(ctx, ops, results); err != nil {
 		return err
+	}
+	if c.span != nil {
+		s.follow(ctx, c, ops, results)
 	}
 	if err := allFailed(results); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
+	"go.opentelemetry.io/otel/trace"
 
 	"plusone/hotpath/like"
 )
@@ -30,6 +31,8 @@ type Options struct {
 	CursorSecret  []byte     // at least MinSecret bytes, the same in every process
 	Log           *slog.Logger
 	Metrics       prometheus.Registerer
+	Tracer        trace.Tracer // nil: requests have no spans
+	Trail         Trail        // with Tracer
 
 	OpTimeout    time.Duration // of the stores for one request; 2 s
 	ReadTimeout  time.Duration // of a whole request; 5 s
@@ -96,6 +99,8 @@ type Server struct {
 	cursors       cursors
 	log           *slog.Logger
 	metrics       *metrics
+	tracer        trace.Tracer // nil: off
+	trail         Trail
 
 	opTimeout   time.Duration
 	maxInFlight int64
@@ -122,7 +127,7 @@ func New(o Options) (*Server, error) {
 	s := &Server{
 		counter: o.Counter, lists: o.Lists, receipts: o.Receipts, notifications: o.Notifications,
 		identity: o.Identity, vary: []byte(o.Identity.varies()), limits: o.Limits, beside: o.Beside, quotaPolicy: quotaPolicy(o.Quota), cursors: cursors{o.CursorSecret}, log: o.Log,
-		opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
+		tracer: o.Tracer, trail: o.Trail, opTimeout: o.OpTimeout, maxInFlight: int64(o.MaxInFlight), ids: newIDs(),
 	}
 	s.ending, s.end = context.WithCancel(context.Background())
 	s.conns = newConnections(o.MaxConns, s.refuseConn)

@@ -30,6 +30,7 @@ type keys struct {
 	rate                           string // prefix of the shared rate limits
 	quota, reserved                string // what the shard's users have used, and what they reserve
 	back                           string // prefix of what was taken back
+	traces, trace                  string // notes of requests; prefix of those of drains
 }
 
 func keysOf(shard int) keys {
@@ -41,7 +42,8 @@ func keysOf(shard int) keys {
 		likers: p + "likers:", lease: p + "lease:", loaded: p + "loaded:",
 		rate:  p + "rate:",
 		quota: p + "quota", reserved: p + "reserved",
-		back: p + "back:",
+		back:   p + "back:",
+		traces: p + "traces", trace: p + "trace:",
 	}
 }
 

@@ -87,9 +87,20 @@ func (e *Engine) ask(ctx context.Context, name, step string, sagas []ledger.Clai
 	if err != nil {
 		return nil, err
 	}
+	ctx, ended := e.cfg.Trail.Tell(ctx, step, name, told(sagas))
 	answers, err := to.ask(ctx, body)
+	ended(err)
 	to.report(ctx, name, err)
 	return answers, err
+}
+
+// told is what a participant is asked about; a saga begins with its drain.
+func told(sagas []ledger.ClaimedSaga) []tasks.Told {
+	of := make([]tasks.Told, len(sagas))
+	for i, s := range sagas {
+		of[i] = tasks.Told{Item: s.Item, From: s.MadeAt, To: s.MadeAt}
+	}
+	return of
 }
 
 // asked is a participant, and whether its last call went well.

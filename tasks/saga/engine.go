@@ -32,6 +32,7 @@ type Config struct {
 	Window       time.Duration // of notifications; 0: none
 	Keep         time.Duration // how long sagas that have ended can be asked for
 	Alert        *tasks.Hook   // is told of sagas that are stuck; nil: nobody is
+	Trail        *tasks.Trail  // nil: no spans
 	Quota        bool          // likes that are taken back give their units back
 }
 
