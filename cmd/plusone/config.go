@@ -160,7 +160,11 @@ func (p *process) checkIdentity(ctx context.Context, s settings.Auth) error {
 }
 
 func checkAddress(setting, addr string) error {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
 		return fmt.Errorf("%w: --%s: %w", errUsage, setting, err)
 	}
 	return nil

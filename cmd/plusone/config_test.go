@@ -59,6 +59,7 @@ func TestConfigCheckFindsWhatServeWouldRefuseAndAsksNobody(t *testing.T) {
 		{"--redis-url is not of the form", []string{good, "--redis-url=nonsense"}},
 		{"--postgres-url is not of the form", []string{good, "--postgres-url=postgres://h:x/y"}},
 		{"--listen", []string{good, "--listen=nonsense"}},
+		{"--listen", []string{good, "--listen=127.0.0.1:99999"}},
 		{"--internal-listen", []string{good, "--internal-listen=0.0.0.0:1"}},
 		{"server key", []string{good, "--server-keys=app=plain"}},
 		{"jwt", []string{good, "--auth=jwt", "--jwt-secret-file=/does/not/exist"}},

@@ -44,6 +44,12 @@ const closeTime = 20 * time.Second
 
 // Run runs everything over private stores until ctx ends.
 func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err error) {
+	if err := c.check(ctx); err != nil {
+		return err
+	}
+	if _, err := fmt.Fprintf(out, "starting a Redis and a Postgres in %s (the first time this takes some seconds)\n", c.Data); err != nil {
+		return err
+	}
 	box, err := c.openSandbox(ctx, out)
 	if err != nil {
 		return err
@@ -66,6 +72,17 @@ func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err e
 	}
 	defer p.close()
 	return c.runOver(ctx, p, box, out)
+}
+
+// check refuses what serve would refuse before anything is started.
+func (c devCmd) check(ctx context.Context) error {
+	serve := serveSettings{allSettings: c.allSettings}
+	serve.Tuning = c.Tuning
+	serve.RedisURL, serve.PostgresURL = "redis://127.0.0.1", "postgres://127.0.0.1" // dev's own are right
+	if wrong := (configCheckCmd{serve}).wrong(ctx); len(wrong) > 0 {
+		return wrong[0]
+	}
+	return nil
 }
 
 func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, out io.Writer) error {

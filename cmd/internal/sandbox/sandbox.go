@@ -75,7 +75,7 @@ func (s *Sandbox) claim(_ context.Context, o Options) (err error) {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+		return fmt.Errorf("data directory: %w; choose one that can be written to: --data", err)
 	}
 	if s.lock, err = lock(filepath.Join(s.Dir, "lock")); err != nil {
 		return err
