@@ -19,7 +19,8 @@
 //	pin the log at its last id L ──► wait until the ledger has L
 //	    ──► snapshot items in Redis ──► read their rows in the ledger
 //	    ──► a pair that differs is drift, unless an entry after L names it or
-//	        its row is newer than L
+//	        its row is newer than L; or an import has brought it, so that it
+//	        differs no more once the imports that were under way are committed
 //	    ──► repair, if the pin still stands and still no entry names it
 //	    ──► release the pin
 //
