@@ -79,6 +79,9 @@ type ClaimedSaga struct {
 // again, if the end of that one does not wake it.
 const parkTime = 2 * time.Second
 
+// dueNow: the next attempt of a saga, of a row named s, is due, and not under way.
+const dueNow = `s.next_at <= now() AND (s.claimed_until IS NULL OR s.claimed_until <= now())`
+
 // ClaimSagas takes up to limit steps that are due and wait for participant ("" is
 // plusone itself), for the time of lease: until then they are nobody else's. A
 // claimant that dies leaves them to whoever comes after that. Errors:
@@ -95,12 +98,13 @@ func (l *Ledger) ClaimSagas(ctx context.Context, participant string, limit int, 
 				 WHERE p.item_id = s.item_id AND p.user_id = s.user_id AND p.version < s.version
 				 ORDER BY p.version DESC LIMIT 1
 			  ) e ON true
-			 WHERE s.waits_for = $1 AND s.state IN ('pending', 'compensating') AND s.next_at <= now()
+			 WHERE s.waits_for = $1 AND s.state IN ('pending', 'compensating') AND `+dueNow+`
 			 ORDER BY s.next_at LIMIT $2
 			   FOR UPDATE OF s SKIP LOCKED
 		)
 		UPDATE sagas s
-		   SET next_at = now() + CASE WHEN due.open THEN $3::interval ELSE $4::interval END,
+		   SET next_at = CASE WHEN due.open THEN now() + $3::interval ELSE s.next_at END,
+		       claimed_until = CASE WHEN due.open THEN NULL ELSE now() + $4::interval END,
 		       attempts = s.attempts + CASE WHEN due.open THEN 0 ELSE 1 END,
 		       held = CASE WHEN due.open THEN s.held ELSE due.holds END
 		  FROM due WHERE s.id = due.id

@@ -25,7 +25,7 @@ type SagaRecord struct {
 }
 
 const recordColumns = sagaColumns + `,
-	coalesce(s.waits_for, CASE s.state WHEN 'stuck' THEN s.participants[s.step] END, ''), s.since, s.next_at, s.ended_at,
+	coalesce(s.waits_for, CASE s.state WHEN 'stuck' THEN s.participants[s.step] END, ''), s.since, greatest(s.next_at, s.claimed_until), s.ended_at,
 	coalesce(s.rejected_by, ''), coalesce(s.reason, ''), coalesce(s.last_error, ''), coalesce(s.notification, '')`
 
 func scanRecord(row pgx.CollectableRow) (r SagaRecord, err error) {
@@ -96,7 +96,7 @@ const actSQL = `
 	                        least(s.step + 1, cardinality(s.participants)) -- of one that is done all have, or nobody was
 	                   WHEN $1 = 'complete' AND s.state = 'pending' THEN cardinality(s.participants)
 	                   WHEN $1 = 'complete' THEN 0 ELSE s.step END,
-	       attempts = 0, since = now(), next_at = now(), alerted = false, ended_at = NULL,
+	       attempts = 0, since = now(), next_at = now(), claimed_until = NULL, alerted = false, ended_at = NULL,
 	       rejected_by = CASE WHEN $1 = 'compensate' AND s.state IN ('pending', 'done') THEN 'operator' ELSE s.rejected_by END,
 	       reason = CASE WHEN $1 = 'retry' THEN s.reason ELSE coalesce(s.reason || '; ', '') || $3 END
 	  FROM target t WHERE s.id = t.id

@@ -74,6 +74,7 @@ func (l *Ledger) RecordTries(ctx context.Context, results []StepResult, patience
 		       attempts = CASE WHEN came = 'retry' THEN s.attempts ELSE 0 END,
 		       since = CASE WHEN came = 'retry' THEN s.since ELSE now() END,
 		       next_at = CASE WHEN came = 'retry' THEN now() + t.pause ELSE now() END,
+		       claimed_until = NULL,
 		       ended_at = CASE WHEN came IN ('agreed', 'needless') THEN now() END,
 		       rejected_by = CASE WHEN came IN ('rejected', 'late') THEN s.participants[s.step + 1] END,
 		       reason = CASE WHEN came = 'rejected' THEN t.reason
@@ -98,6 +99,7 @@ func (l *Ledger) RecordCompensations(ctx context.Context, results []StepResult, 
 		       attempts = CASE WHEN r.result = 'done' THEN 0 ELSE s.attempts END,
 		       since = CASE WHEN r.result = 'done' THEN now() ELSE s.since END,
 		       next_at = CASE WHEN r.result = 'done' THEN now() ELSE now() + r.pause END,
+		       claimed_until = NULL,
 		       last_error = CASE WHEN r.result = 'done' THEN s.last_error ELSE r.reason END
 		  FROM said r
 		 WHERE s.id = r.id AND s.state = 'compensating' AND s.step = r.step AND s.step > 0 AND s.attempts = r.attempts

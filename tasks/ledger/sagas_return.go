@@ -139,7 +139,7 @@ func (l *Ledger) endSagas(ctx context.Context, tx pgx.Tx, results []StepResult, 
 		UPDATE sagas s
 		   SET state = CASE WHEN r.result = 'done' THEN 'compensated' ELSE s.state END,
 		       ended_at = CASE WHEN r.result = 'done' THEN now() END,
-		       next_at = now() + r.pause,
+		       next_at = now() + r.pause, claimed_until = NULL,
 		       last_error = CASE WHEN r.reason = '' THEN s.last_error ELSE r.reason END
 		  FROM said r
 		 WHERE s.id = r.id AND s.state = 'compensating' AND s.step = 0 AND s.attempts = r.attempts

@@ -66,7 +66,7 @@ func TestAClaimKeepsOthersAwayAndALateRecordChangesNothing(t *testing.T) {
 	if len(first) != 1 || len(claim()) != 0 {
 		t.Fatalf("claimed %d", len(first))
 	}
-	s.exec(`UPDATE sagas SET next_at = now()`) // its claimant has died
+	s.exec(`UPDATE sagas SET claimed_until = now()`) // its claimant has died
 	second := claim()
 	record := func(c ledger.ClaimedSaga, what string) ledger.Recorded {
 		t.Helper()

@@ -13,8 +13,8 @@ import (
 // none of known, "" when there is none.
 func (l *Ledger) SagaStranger(ctx context.Context, known []string) (name string, err error) {
 	err = l.pool.QueryRow(ctx, `
-		SELECT waits_for FROM sagas
-		 WHERE state IN ('pending', 'compensating') AND waits_for <> ALL ($1) AND next_at <= now() LIMIT 1`, known).Scan(&name)
+		SELECT s.waits_for FROM sagas s
+		 WHERE s.state IN ('pending', 'compensating') AND s.waits_for <> ALL ($1) AND `+dueNow+` LIMIT 1`, known).Scan(&name)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return "", nil
 	}

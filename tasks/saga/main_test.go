@@ -165,7 +165,7 @@ func (w *works) turn(t tb, e *saga.Engine) {
 func (w *works) later(t tb, d time.Duration) {
 	t.Helper()
 	_, err := w.pool.Exec(t.Context(), `
-		UPDATE sagas SET next_at = next_at - $1::interval, since = since - $1::interval, made_at = made_at - $1::interval
+		UPDATE sagas SET next_at = next_at - $1::interval, claimed_until = claimed_until - $1::interval, since = since - $1::interval, made_at = made_at - $1::interval
 		 WHERE ended_at IS NULL`, d)
 	check(t, err)
 }
