@@ -45,6 +45,7 @@ func serve(ctx context.Context, log *slog.Logger, again *reload, role string, s 
 	if err != nil {
 		return err
 	}
+	p.runsWith(again, s, o)
 	p.add("log level", again.run)
 	if err := add(p); err != nil {
 		return errors.Join(err, inside.Close())
@@ -66,6 +67,7 @@ func (p *process) addAPI(ctx context.Context, s apiSettings) error {
 // addAPIOn adds counter and API on l: the API ends first, having answered what
 // it accepted, then the counter. What beside answers is on l, too.
 func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings, beside api.Beside) error {
+	p.exam.HTTP, p.exam.Auth, p.exam.Limits, p.exam.Rates = s.HTTP, s.Auth, s.Limits, s.Rates
 	identity, err := p.newIdentity(ctx, s.Auth)
 	if err != nil {
 		return err

@@ -43,7 +43,7 @@ const (
 const closeTime = 20 * time.Second
 
 // Run runs everything over private stores until ctx ends.
-func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err error) {
+func (c devCmd) Run(ctx context.Context, log *slog.Logger, again *reload, out io.Writer) (err error) {
 	if err := c.check(ctx); err != nil {
 		return err
 	}
@@ -71,6 +71,7 @@ func (c devCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) (err e
 		return err
 	}
 	defer p.close()
+	p.runsWith(again, where, c.Internal)
 	return c.runOver(ctx, p, box, out)
 }
 
@@ -166,7 +167,7 @@ plusone dev runs. Ctrl-C ends it and what it started.
   look      %[1]s  (posts to like, and a storm: open it in a browser)
 
   API       %[1]s
-  inside    %[2]s  (/readyz /metrics /tasks/)
+  inside    %[2]s  (/console/ /readyz /metrics /tasks/)
   redis     %[3]s  %[4]s
   postgres  %[5]s  %[6]s
   data      %[7]s

@@ -14,15 +14,17 @@ import (
 	"plusone/cmd/internal/stores"
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
+	"plusone/reconcile"
 	"plusone/tasks"
 	"plusone/tasks/ledger"
 )
 
 type itemCmd struct {
-	Freeze   itemFreezeCmd   `cmd:"" help:"Let items take no new likes (409 item_frozen); unlikes and reads go on."`
-	Unfreeze itemUnfreezeCmd `cmd:"" help:"Let items take likes again."`
-	Show     itemShowCmd     `cmd:"" help:"Tell whether an item is frozen, and what was done to it by hand."`
-	List     itemListCmd     `cmd:"" help:"List frozen items."`
+	Freeze    itemFreezeCmd    `cmd:"" help:"Let items take no new likes (409 item_frozen); unlikes and reads go on."`
+	Unfreeze  itemUnfreezeCmd  `cmd:"" help:"Let items take likes again."`
+	Reconcile itemReconcileCmd `cmd:"" help:"Compare items now and repair what differs, whenever their turn would be."`
+	Show      itemShowCmd      `cmd:"" help:"Tell whether an item is frozen, and what was done to it by hand."`
+	List      itemListCmd      `cmd:"" help:"List frozen items."`
 }
 
 // freezeTime is how long Redis may take to hear of it.
@@ -47,25 +49,52 @@ func (a itemAct) do(ctx context.Context, out io.Writer, frozen bool) error {
 			return fmt.Errorf("%w: %w", errUsage, err)
 		}
 	}
-	if err := missing(append(a.Redis.Missing(), a.Postgres.Missing()...)); err != nil {
+	return withBoth(ctx, a.Redis, a.Postgres, func(logs *counter.Log, led *ledger.Ledger) error {
+		f := tasks.Freezer{Log: logs, Ledger: led, Wait: freezeTime}
+		err := f.Freeze(ctx, a.Items, frozen, by)
+		if err == nil {
+			_, err = fmt.Fprintln(out, map[bool]string{true: "Frozen: no new like is accepted.", false: "Likes are accepted again."}[frozen])
+		}
+		return err
+	})
+}
+
+// withBoth opens both stores, with as many shards as the ledger has.
+func withBoth(ctx context.Context, r settings.Redis, pg settings.Postgres, do func(*counter.Log, *ledger.Ledger) error) error {
+	if err := missing(append(r.Missing(), pg.Missing()...)); err != nil {
 		return err
 	}
-	return withLedgerPool(ctx, a.Postgres, func(pool *pgxpool.Pool) error {
+	return withLedgerPool(ctx, pg, func(pool *pgxpool.Pool) error {
 		led := ledger.New(pool)
 		shards, err := led.Shards(ctx)
 		if err != nil {
 			return err
 		}
-		rdb, err := stores.DialRedis(a.RedisURL)
+		rdb, err := stores.DialRedis(r.RedisURL)
 		if err != nil {
 			return err
 		}
-		f := tasks.Freezer{Log: counter.NewLog(rdb.Client(), cmp.Or(shards, like.DefaultShards)), Ledger: led, Wait: freezeTime}
-		err = errors.Join(f.Freeze(ctx, a.Items, frozen, by), rdb.Close())
-		if err == nil {
-			_, err = fmt.Fprintln(out, map[bool]string{true: "Frozen: no new like is accepted.", false: "Likes are accepted again."}[frozen])
-		}
+		return errors.Join(do(counter.NewLog(rdb.Client(), cmp.Or(shards, like.DefaultShards)), led), rdb.Close())
+	})
+}
+
+type itemReconcileCmd struct{ itemAct }
+
+// Run compares items, one after the other.
+func (c itemReconcileCmd) Run(ctx context.Context, out io.Writer) error {
+	by, err := c.by()
+	if err != nil {
 		return err
+	}
+	return withBoth(ctx, c.Redis, c.Postgres, func(logs *counter.Log, led *ledger.Ledger) error {
+		compares := reconcile.New(logs, led, reconcile.Options{})
+		for _, item := range c.Items {
+			report, err := compares.Item(ctx, item, by)
+			if err := errors.Join(showReport(out, report), err); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 

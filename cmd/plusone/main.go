@@ -24,26 +24,27 @@ type cli struct {
 	settings.File
 	settings.Log
 
-	Dev        devCmd        `cmd:"" help:"Run everything in one process, over a Redis and a Postgres of its own."`
-	Serve      serveCmd      `cmd:"" help:"Run API, worker and reconciler in one process, over the given stores."`
-	API        apiCmd        `cmd:"" name:"api" help:"Run the API only."`
-	Worker     workerCmd     `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
-	Reconcile  reconcileCmd  `cmd:"" help:"Compare and repair the stores, all the time or once."`
-	Erase      eraseCmd      `cmd:"" help:"Remove a person from both stores, while everything runs."`
-	Saga       sagaCmd       `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
-	Item       itemCmd       `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
-	Revoke     revokeCmd     `cmd:"" help:"Take back all likes of users, which can be undone."`
-	Import     importCmd     `cmd:"" help:"Bring likes in from a file, or from another Postgres, while everything runs: what users have done stays, and nobody is told."`
-	Export     exportCmd     `cmd:"" help:"Take all likes, or votes, out into a file that import can read, as of one moment."`
-	Token      tokenCmd      `cmd:"" help:"Make a key for a server, or a token to try things with."`
-	Letter     letterCmd     `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
-	Repairs    repairsCmd    `cmd:"" help:"Look at what the reconciler has found."`
-	Migrate    migrateCmd    `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
-	Doctor     doctorCmd     `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
-	Health     healthCmd     `cmd:"" help:"Ask a running plusone whether it is ready, for probes without HTTP."`
-	Config     configCmd     `cmd:"" help:"Look at the settings, without starting anything."`
-	Version    versionCmd    `cmd:"" help:"Print the version, and what it was built from."`
-	Completion completionCmd `cmd:"" help:"Print a script that makes bash, zsh or fish complete commands and flags."`
+	Dev          devCmd          `cmd:"" help:"Run everything in one process, over a Redis and a Postgres of its own."`
+	Serve        serveCmd        `cmd:"" help:"Run API, worker and reconciler in one process, over the given stores."`
+	API          apiCmd          `cmd:"" name:"api" help:"Run the API only."`
+	Worker       workerCmd       `cmd:"" help:"Run the worker only: it moves likes into Postgres and tells receivers."`
+	Reconcile    reconcileCmd    `cmd:"" help:"Compare and repair the stores, all the time or once."`
+	Erase        eraseCmd        `cmd:"" help:"Remove a person from both stores, while everything runs."`
+	Saga         sagaCmd         `cmd:"" help:"Look at likes that participants are to agree to, and act on those that hang."`
+	Item         itemCmd         `cmd:"" help:"Freeze items, which then take no new likes, and unfreeze them."`
+	Revoke       revokeCmd       `cmd:"" help:"Take back all likes of users, which can be undone."`
+	Import       importCmd       `cmd:"" help:"Bring likes in from a file, or from another Postgres, while everything runs: what users have done stays, and nobody is told."`
+	Export       exportCmd       `cmd:"" help:"Take all likes, or votes, out into a file that import can read, as of one moment."`
+	Token        tokenCmd        `cmd:"" help:"Make a key for a server, or a token to try things with."`
+	Letter       letterCmd       `cmd:"" name:"dead-letter" help:"Look at changes that Postgres has refused, and have them tried again."`
+	Notification notificationCmd `cmd:"" help:"Look at what receivers were told of, and have it told once more."`
+	Repairs      repairsCmd      `cmd:"" help:"Look at what the reconciler has found."`
+	Migrate      migrateCmd      `cmd:"" help:"Bring the schema of Postgres up to date, or show where it is."`
+	Doctor       doctorCmd       `cmd:"" help:"Say what each promise is worth on the given stores, with a fix for what is not well."`
+	Health       healthCmd       `cmd:"" help:"Ask a running plusone whether it is ready, for probes without HTTP."`
+	Config       configCmd       `cmd:"" help:"Look at the settings, without starting anything."`
+	Version      versionCmd      `cmd:"" help:"Print the version, and what it was built from."`
+	Completion   completionCmd   `cmd:"" help:"Print a script that makes bash, zsh or fish complete commands and flags."`
 }
 
 const about = `Counts likes: accepted in Redis, kept in Postgres, compared all the time.

@@ -16,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"plusone/cmd/internal/console"
+	"plusone/cmd/internal/doctor"
 	"plusone/cmd/internal/listener"
 	"plusone/cmd/internal/order"
 	"plusone/cmd/internal/settings"
@@ -45,6 +46,8 @@ type process struct {
 	direct   bool           // this process can do without Redis
 	returns  bool           // it takes writes back to Redis
 	compares *reconcile.Reconciler
+	inForce  settings.Table  // what it was started with
+	exam     doctor.Settings // the same, for an examination
 	logs     *counter.Log
 	queue    *tasks.Queue
 	bell     *tasks.Bell

@@ -40,6 +40,7 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, again *reload, 
 }
 
 func (p *process) addReconciler(s settings.Reconcile) {
+	p.exam.Reconcile = s
 	p.compares = reconcile.New(p.logs, p.ledger, p.reconcileOptions(s))
 	p.add("reconciler", p.compares.Run)
 	p.addReturner()
@@ -86,6 +87,10 @@ func (c reconcileCmd) show(out io.Writer, r reconcile.Report) error {
 		enc.SetIndent("", "  ")
 		return enc.Encode(r)
 	}
+	return showReport(out, r)
+}
+
+func showReport(out io.Writer, r reconcile.Report) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for _, d := range r.Drifts {
 		done := "repaired"

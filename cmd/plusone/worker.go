@@ -35,6 +35,7 @@ func (c workerCmd) Run(ctx context.Context, log *slog.Logger, again *reload) err
 // addWorker adds the notifier, what carries out operators' wishes, the sweeper, the worker, and what moves the rest
 // of the logs at the end.
 func (p *process) addWorker(s workerSettings) error {
+	p.exam.Worker, p.exam.Notify, p.exam.Sagas = s.Worker, s.Notify, s.Sagas
 	notifier, err := p.newNotifier(s)
 	if err != nil {
 		return err

@@ -36,17 +36,18 @@ func (l *Ledger) LatestNotifications(ctx context.Context, state string, before i
 // NotificationView is a notification with its way to each receiver.
 type NotificationView struct {
 	like.Notification
-	Deliveries []DeliveryView
-	Acts       []Act
+	Deliveries []DeliveryView `json:"deliveries"`
+	Acts       []Act          `json:"acts,omitempty"`
 }
 
 // DeliveryView is where one delivery stands.
 type DeliveryView struct {
-	Receiver, State string
-	Attempts        int
-	FirstAt         *time.Time // nil: not yet tried
-	NextAt          time.Time
-	Error           string
+	Receiver string     `json:"receiver"`
+	State    string     `json:"state"`
+	Attempts int        `json:"attempts"`
+	FirstAt  *time.Time `json:"first_at,omitempty"` // nil: not yet tried
+	NextAt   time.Time  `json:"next_at"`            // while it is pending
+	Error    string     `json:"error,omitempty"`
 }
 
 // Notification tells of one, and what operators did to it. Errors: like.ErrNotFound.

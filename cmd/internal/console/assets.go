@@ -33,7 +33,8 @@ var hashes = func() map[string]string {
 	return all
 }()
 
-func assetPath(name string) string { return assetsRoot + hashes[name] + "/" + name }
+// Asset is the path of a file for pages; anybody may load it.
+func Asset(name string) string { return assetsRoot + hashes[name] + "/" + name }
 
 // assets answers the files to everybody: the login page needs them.
 func assets() http.Handler {

@@ -4,10 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"plusone/cmd/internal/doctor"
+	"plusone/cmd/internal/settings"
 	"plusone/hotpath/counter"
 	"plusone/reconcile"
 	"plusone/tasks"
@@ -32,6 +35,9 @@ type Options struct {
 	Freezer    *tasks.Freezer
 	Reconciler *reconcile.Reconciler
 
+	Settings settings.Table                               // in force; nothing of it is secret
+	Examine  func(context.Context) (doctor.Report, error) // what plusone doctor does
+
 	Errors *slog.Logger
 }
 
@@ -51,6 +57,7 @@ type Console struct {
 	sessions *sessions
 	attempts *attempts
 	samples  *sampler
+	exam     sync.Mutex // one at a time
 	mux      *http.ServeMux
 }
 

@@ -25,6 +25,9 @@
 // logged out is refused by the process where that was done; the browser forgets it
 // for all.
 //
+// The queues have a dashboard of their own, asynq's, below /tasks/; the listener gives it
+// fonts and a way back, which is as far as the page of another project goes.
+//
 // The plots come from this process' own metrics, sampled every other second into a
 // ring of a quarter of an hour. What other processes count is not there, and the page
 // says so; logs and memory are asked of Redis, where this process has no gauge of

@@ -11,7 +11,7 @@ import (
 
 // functions are what templates spell things with.
 var functions = template.FuncMap{
-	"asset":  assetPath,
+	"asset":  Asset,
 	"stamp":  func(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05Z") },
 	"ago":    func(t time.Time) string { return ago(time.Since(t)) },
 	"num":    number,
@@ -96,8 +96,8 @@ func span(d time.Duration) string {
 }
 
 // tone is how a state is coloured; its word says the same.
-func tone(state string) string {
-	switch state {
+func tone(state any) string {
+	switch fmt.Sprint(state) {
 	case Fine, "done", "delivered", "retried", "undone":
 		return "good"
 	case Failed, "wrong", "stuck", "exhausted", "open":

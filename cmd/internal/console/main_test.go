@@ -18,6 +18,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/redis/go-redis/v9"
 
+	"plusone/cmd/internal/doctor"
+	"plusone/cmd/internal/settings"
 	"plusone/hotpath/counter"
 	"plusone/hotpath/like"
 	"plusone/reconcile"
@@ -82,6 +84,17 @@ func newHouse(t testing.TB, token string) *house {
 		Checks: func(context.Context) []Check { return []Check{{"redis", Fine, "appendfsync always"}} },
 		Ledger: h.ledger, Log: log, Freezer: &tasks.Freezer{Log: log, Ledger: h.ledger, Wait: time.Second},
 		Reconciler: reconcile.New(log, h.ledger, reconcile.Options{}), Errors: slog.New(slog.DiscardHandler),
+		Settings: settings.Table{
+			{Name: "log-level", Value: "info", Source: settings.FromDefault},
+			{Group: "Stores", Name: "redis-url", Value: "redis://***@host", Source: settings.FromVariable, Where: "PLUSONE_REDIS_URL"},
+		},
+		Examine: func(context.Context) (doctor.Report, error) {
+			return doctor.Report{Wrong: 1, Warnings: 1, Findings: []doctor.Finding{
+				{Check: "redis.reach", Level: doctor.OK, Found: "it answers"},
+				{Check: "redis.fsync", Level: doctor.Warning, Found: "everysec", Fix: "<always>"},
+				{Check: "schema", Level: doctor.Wrong, Found: "too old"},
+			}}, nil
+		},
 	})
 	web := httptest.NewServer(h.console)
 	t.Cleanup(web.Close)

@@ -19,5 +19,8 @@ func init() { // not a value: pages tell of pages
 		"/console/revocation":    {template: "revocation", title: "Revocation", here: "/console/revocations", ask: (*Console).revocation},
 		"/console/notifications": {template: "notifications", title: "Notifications", ask: (*Console).notifications},
 		"/console/notification":  {template: "notification", title: "Notification", here: "/console/notifications", ask: (*Console).notification},
+		"/console/settings":      {template: "settings", title: "Settings", ask: (*Console).settings},
+		"/console/doctor":        {template: "doctor", title: "Doctor", ask: (*Console).doctor},
+		"/console/findings":      {template: "doctor", title: "Doctor", here: "/console/doctor", ask: (*Console).findings, time: examTime},
 	}
 }

@@ -79,7 +79,7 @@ func TestPagesLoadNothingFromElsewhereAndRunNothingOfTheirOwn(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"console.css", "console.js", "icon.svg", "uplot/uPlot.iife.min.js", "uplot/uPlot.min.css"} {
-		a := (&person{house: p.house}).get(assetPath(name))
+		a := (&person{house: p.house}).get(Asset(name))
 		if a.code != 200 || !strings.Contains(a.header.Get("Cache-Control"), "immutable") || len(a.body) > 60<<10 {
 			t.Errorf("%s: %d, %d bytes, %v", name, a.code, len(a.body), a.header)
 		}

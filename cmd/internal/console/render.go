@@ -2,6 +2,7 @@ package console
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"embed"
 	"errors"
@@ -38,6 +39,7 @@ type page struct {
 	template, title string
 	here            string // the entry of the menu that it belongs to
 	ask             func(c *Console, ctx context.Context, r *http.Request) (any, error)
+	time            time.Duration // that it may take; 0: askTime
 }
 
 // view is what every template gets.
@@ -63,10 +65,12 @@ var menu = []entry{
 	{"/console/sagas", "Sagas"},
 	{"/console/revocations", "Revocations"},
 	{"/console/notifications", "Notifications"},
+	{"/console/settings", "Settings"},
+	{"/console/doctor", "Doctor"},
 }
 
 func (c *Console) page(w http.ResponseWriter, r *http.Request, p page) {
-	ctx, cancel := context.WithTimeout(r.Context(), askTime)
+	ctx, cancel := context.WithTimeout(r.Context(), cmp.Or(p.time, askTime))
 	defer cancel()
 	data, err := p.ask(c, ctx, r)
 	if err != nil {

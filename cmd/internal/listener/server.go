@@ -106,6 +106,9 @@ func routes(o Options, metrics prometheus.Gatherer, dashboard http.Handler) http
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{
 		ErrorHandling: promhttp.ContinueOnError, ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 	}))
+	if o.Console != nil {
+		dashboard = alike(dashboard)
+	}
 	mux.Handle("/tasks/", dashboard)
 	addSagas(mux, o.Sagas)
 	addItems(mux, o.Items)

@@ -17,8 +17,8 @@ function reached(ok) {
 }
 
 // ask fetches something of ours; who is not logged in any more goes to the form.
-async function ask(url, headers) {
-  const answer = await fetch(url, { headers, signal: AbortSignal.timeout(8000) });
+async function ask(url, headers, seconds = 8) {
+  const answer = await fetch(url, { headers, signal: AbortSignal.timeout(seconds * 1000) });
   if (answer.redirected) location.reload();
   if (!answer.ok) throw new Error(answer.statusText);
   return answer;
@@ -52,6 +52,25 @@ for (const part of document.querySelectorAll("[data-fresh]")) {
   });
 }
 
+// A table that is wider than its place can be moved by the keyboard, too.
+const wide = new ResizeObserver((boxes) => {
+  for (const { target: box } of boxes) {
+    if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+    else box.removeAttribute("tabindex");
+  }
+});
+for (const box of document.querySelectorAll(".wide")) wide.observe(box);
+
+// What takes its time is asked for when the page is there.
+for (const part of document.querySelectorAll("[data-load]")) {
+  part.ariaBusy = "true";
+  ask(part.dataset.load, { "X-Part": "1" }, 60)
+    .then((answer) => answer.text())
+    .then((text) => { part.innerHTML = text; })
+    .catch(() => { part.querySelector(".loading").textContent = "It could not be looked at. Is this process still there? Load the page again."; })
+    .finally(() => { part.ariaBusy = null; });
+}
+
 // A form that is under way is not sent twice.
 for (const form of document.querySelectorAll("form[method=post]")) {
   form.addEventListener("submit", (e) => {
@@ -68,6 +87,9 @@ const span = 15 * 60, shortest = 2 * 60;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
 const show = (v) => (v == null ? "–" : v >= 1e4 ? Math.round(v).toLocaleString("en") : figure.format(v));
+
+// lonely are the places of values that no line leads to.
+const lonely = (values) => values.flatMap((v, i) => (v != null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
 
 // Plots are all figures of a page, and what they show.
 class Plots {
@@ -114,9 +136,9 @@ class Plots {
         width: d.canvas.clientWidth, height: d.canvas.clientHeight,
         cursor: { show: false }, legend: { show: false },
         scales: { x: { range: (_, min, max) => [max - Math.min(span, Math.max(shortest, max - min)), max] }, y: { range: (_, __, max) => [0, max > 0 ? max * 1.1 : 1] } },
-        axes: [{ ...axis, size: 24, values: (_, all) => all.map((t) => clock.format(t * 1000)) }, { ...axis, size: 52, values: (_, all) => all.map(show) }],
+        axes: [{ ...axis, size: 24, space: 80, values: (_, all) => all.map((t) => clock.format(t * 1000)) }, { ...axis, size: 52, values: (_, all) => all.map(show) }],
         series: [{}, ...d.names.map((_, i) => ({
-          stroke: color(`--plot-${i}`), width: 1.5, dash: i ? [5, 3] : [], points: { show: true, size: 3, width: 0, fill: color(`--plot-${i}`) },
+          stroke: color(`--plot-${i}`), width: 1.5, dash: i ? [5, 3] : [], points: { show: true, size: 4, width: 0, fill: color(`--plot-${i}`), filter: (u, s) => lonely(u.data[s]) },
         }))],
       }, this.data(d), d.canvas);
     }

@@ -1,0 +1,43 @@
+package console
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestSettingsAreShownWithTheirSource(t *testing.T) {
+	p := newHouse(t, secret).login()
+	all, set := p.get("/console/settings").body, p.get("/console/settings?only=set").body
+	for _, want := range []string{"log-level", "default", "Stores", "redis://***@host", "<strong>variable</strong> <code>PLUSONE_REDIS_URL</code>", "Only the 1 that"} {
+		if !strings.Contains(all, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Contains(set, "log-level") || !strings.Contains(set, "redis-url") {
+		t.Error("those that somebody has set are not these", set)
+	}
+}
+
+func TestTheDoctorsFindingsComeWithTheWorstFirst(t *testing.T) {
+	p := newHouse(t, secret).login()
+	if a := p.get("/console/doctor"); a.code != 200 || !strings.Contains(a.body, `data-load="/console/findings"`) || strings.Contains(a.body, "too old") {
+		t.Errorf("before it has looked: %d %s", a.code, a.body)
+	}
+	whole := p.get("/console/findings").body
+	for _, want := range []string{"3 checks: 1 wrong, 1 warnings", "Fix: &lt;always&gt;", "<nav"} {
+		if !strings.Contains(whole, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if strings.Index(whole, "too old") > strings.Index(whole, "everysec") || strings.Index(whole, "everysec") > strings.Index(whole, "it answers") {
+		t.Error("the worst is not first")
+	}
+	req, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/console/findings", nil)
+	must(t, err)
+	req.AddCookie(p.cookie)
+	req.Header.Set("X-Part", "1")
+	if part := p.do(req).body; strings.Contains(part, "<nav") || !strings.Contains(part, "too old") {
+		t.Error("the part for the script is", part)
+	}
+}
