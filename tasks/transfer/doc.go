@@ -15,7 +15,8 @@
 //     item can be loaded with half of it, and those that Redis has are changed in place.
 //   - It may be repeated, and goes on behind the last chunk that was noted. After a crash
 //     what is in Redis and was not committed is in the next chunk; so long the reconciler
-//     may find it, and brings the same.
+//     may find it, and brings the same. Items of a Redis that has taken over without having
+//     heard of an import lack what that brought until the reconciler finds it.
 //   - Nobody is told, asked or charged: no notification, no participant, no quota. Votes
 //     stay as they are. A frozen item takes no imported likes.
 //

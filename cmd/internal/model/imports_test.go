@@ -43,6 +43,9 @@ func (m *machine) bring() {
 		func([]*transfer.Reject) (int64, error) { return 0, nil }, func(ledger.ImportRun) error { return nil })
 	m.fatal(err)
 
+	// What is brought has no entry in the log, so a copy from before does not tell that it
+	// lacks it: package transfer leaves that to the reconciler.
+	m.copies = nil
 	m.now = nil
 	seen := m.look()
 	for s, l := range m.w.Logs { // a shard that has given nothing gets a higher floor, which nobody can foresee
