@@ -73,10 +73,11 @@ func TestALikeThatAParticipantRejectsIsTakenBackAndItsReceiptTellsWhy(t *testing
 		t.Errorf("somebody else is told %s", got)
 	}
 
-	open := h.sagas(t, "list", "--state=pending")
-	if len(open) != 1 || open[0].User != "slow" || open[0].WaitsFor != "fraud" {
-		t.Fatalf("open: %+v", open)
-	}
+	var open []ledger.SagaView
+	eventually(t, "one like waits, and the bot's unlike does not any more", func() bool {
+		open = h.sagas(t, "list", "--state=pending")
+		return len(open) == 1 && open[0].User == "slow" && open[0].WaitsFor == "fraud"
+	})
 	if code, _ := h.operate(t, "", open[0].ID+"/complete", `{"reason":"known person"}`); code != http.StatusUnauthorized {
 		t.Errorf("an act without the token: %d", code)
 	}
