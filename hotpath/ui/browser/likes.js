@@ -141,6 +141,7 @@ export function likes() {
         location.href = 'about:blank';
       });
     });
+    await page.waitForURL('about:blank'); // Chromium does not close a page on its way
     await eventually('it is stored', async () => (await stored(post)) === 1);
   });
 

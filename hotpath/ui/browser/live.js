@@ -28,8 +28,9 @@ export function live() {
     const opened = [];
     const page = await open(t, html(tags), { watch: streams(opened) });
     await shows(page, false, 0, 149);
+    await eventually('there is a stream', () => opened.length === 1);
     await page.locator('like-button').nth(149).scrollIntoViewIfNeeded();
-    await eventually('it has opened another stream', () => opened.length > 1);
+    await eventually('there is another stream', () => opened.length === 2);
     await like(items[149]);
     await shows(page, false, 1, 149);
     assert.ok(opened.every((n) => n === 100), opened.join());
