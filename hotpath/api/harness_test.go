@@ -73,7 +73,7 @@ func start(t testing.TB, change func(*Options)) *site {
 }
 
 func (s *site) stop(t testing.TB) {
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
 		t.Errorf("shutdown: %v", err)
@@ -113,7 +113,7 @@ func (s *site) dial(t testing.TB) net.Conn {
 	t.Helper()
 	c, err := net.Dial("tcp", s.addr)
 	must(t, err)
-	must(t, c.SetDeadline(time.Now().Add(10*time.Second)))
+	must(t, c.SetDeadline(time.Now().Add(30*time.Second)))
 	t.Cleanup(func() { c.Close() })
 	return c
 }
@@ -192,7 +192,7 @@ func wantBody(t testing.TB, a *answer, want string) {
 // eventually waits for something that another goroutine brings about.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(5 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !ok() {
 		if time.Now().After(deadline) {
 			t.Fatal("never: " + what)

@@ -88,9 +88,10 @@ func TestAnIdleConnectionIsClosed(t *testing.T) {
 	s := start(t, func(o *Options) { o.IdleTimeout = 50 * time.Millisecond })
 	c := s.dial(t)
 	r := bufio.NewReader(c)
+	ask := request("GET", "/v1/items/a", "")
+	_, err := io.WriteString(c, ask+ask) // at once: between two the connection would be idle
+	must(t, err)
 	for range 2 {
-		_, err := io.WriteString(c, request("GET", "/v1/items/a", ""))
-		must(t, err)
 		if a := read(t, r, "GET"); a.status != 200 || a.close {
 			t.Fatalf("%d, close %t", a.status, a.close)
 		}

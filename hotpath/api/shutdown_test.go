@@ -37,6 +37,7 @@ func TestShutdownAnswersWhatItAccepted(t *testing.T) {
 	late := s.dial(t) // its first request is on the way when the server closes
 	eventually(t, "the connection is open", func() bool { return s.conns.count() == n+1 })
 	ended := make(chan error, 1)
+	began := time.Now()
 	go func() { ended <- s.Shutdown(context.Background()) }()
 	eventually(t, "new connections are refused", func() bool {
 		c, err := net.Dial("tcp", s.addr)
@@ -51,9 +52,12 @@ func TestShutdownAnswersWhatItAccepted(t *testing.T) {
 	default:
 	}
 	_, err := io.WriteString(late, request("GET", "/v1/items/a", ""))
-	must(t, err)
+	if time.Since(began) < leaveTime+unusedGrace/2 { // a machine that stood still has brought it too late
+		must(t, err)
+		conns = append(conns, late)
+	}
 	close(leave)
-	for i, c := range append(conns, late) {
+	for i, c := range conns {
 		if a := read(t, bufio.NewReader(c), "PUT"); a.status != 200 || !a.close {
 			t.Errorf("connection %d: %d %s, close %t", i, a.status, a.body, a.close)
 		}
@@ -68,7 +72,7 @@ func TestSilentConnectionsDoNotHoldShutdownUp(t *testing.T) {
 	must(t, err)
 	read(t, bufio.NewReader(idle), "GET")
 	eventually(t, "both are open", func() bool { return s.conns.count() == 2 })
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // far less than what they have to send something
 	defer cancel()
 	must(t, s.Shutdown(ctx))
 	for _, c := range []net.Conn{silent, idle} {
@@ -126,20 +130,24 @@ func TestBusyClientsLeaveWithoutAnError(t *testing.T) {
 		clients.Go(func() {
 			c := s.dial(t)
 			r := bufio.NewReader(c)
-			for {
-				if _, err := io.WriteString(c, request("GET", "/v1/items/a", "")); err != nil {
-					cut.Add(1)
-					return
+			for before := time.Now(); ; {
+				now := time.Now()
+				_, err := io.WriteString(c, request("GET", "/v1/items/a", ""))
+				var resp *http.Response
+				if err == nil {
+					resp, err = http.ReadResponse(r, nil)
 				}
-				resp, err := http.ReadResponse(r, nil)
 				if err != nil {
-					cut.Add(1)
+					if time.Since(before) < leaveTime { // or the machine let it ask too seldom to be busy
+						cut.Add(1)
+					}
 					return
 				}
 				_, _ = io.Copy(io.Discard, resp.Body)
 				if resp.Close {
 					return
 				}
+				before = now // asked then, and answered
 			}
 		})
 	}

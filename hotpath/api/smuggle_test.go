@@ -238,19 +238,20 @@ func TestOthersAreServedBesideSlowloris(t *testing.T) {
 		})
 	}
 	eventually(t, "all are connected", func() bool { return connected.Load() == slow })
-	var worst time.Duration
-	for n := range 50 {
+	waits := make([]time.Duration, 50)
+	for n := range waits {
 		began := time.Now()
 		if a := s.do(t, "PUT", fmt.Sprintf("/v1/items/fast-%d/like", n), "", as("u")); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
-		worst = max(worst, time.Since(began))
+		waits[n] = time.Since(began)
 	}
 	eventually(t, "the slow ones are cut off", func() bool { return cut.Load() == slow })
 	close(stop)
 	all.Wait()
-	if worst > time.Second {
-		t.Errorf("somebody waited %v", worst)
+	// Some may have met a pause of the machine, but who waits for the slow ones waits always.
+	if slices.Sort(waits); waits[len(waits)/2] > time.Second {
+		t.Errorf("half of them waited %v and more", waits[len(waits)/2])
 	}
 	if got := s.likedItems(); slices.ContainsFunc(got, func(item string) bool { return strings.HasPrefix(item, "slow") }) {
 		t.Errorf("liked %q", got)

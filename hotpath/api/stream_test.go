@@ -163,11 +163,7 @@ func TestTheEndOfTheServerEndsStreams(t *testing.T) {
 	if n := s.conns.count(); n != 0 {
 		t.Errorf("a stream is one of %d connections", n)
 	}
-	begin := time.Now()
-	s.stop(t)
-	if took := time.Since(begin); took > 3*time.Second {
-		t.Errorf("it took %v", took)
-	}
+	s.stop(t) // which tells when the server does not end by itself
 	if _, err := v.r.ReadByte(); !errors.Is(err, io.EOF) {
 		t.Errorf("the stream goes on: %v", err)
 	}
