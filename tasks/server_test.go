@@ -253,10 +253,6 @@ func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 	if n := len(w.left()); n > 3*buckets {
 		t.Fatalf("%d tasks in at most %d buckets", n, buckets)
 	}
-	before := len(w.left())
-	bells[0].Ring(3)
-	await(t, "another shard is rung for at once", func() bool { return len(w.left()) > before })
-	bells[0].Ring(3)
 	rings := func() (n int) {
 		for _, id := range w.left() {
 			if strings.HasPrefix(id, "drain:3:") {
@@ -265,6 +261,9 @@ func TestARingIsOneTaskPerShardAndBucket(t *testing.T) {
 		}
 		return n
 	}
+	bells[0].Ring(3)
+	await(t, "another shard is rung for at once", func() bool { return rings() == 1 })
+	bells[0].Ring(3)
 	await(t, "the second ring comes in the next bucket", func() bool { return rings() == 2 })
 }
 
@@ -327,7 +326,7 @@ func TestARingNeverBlocksAndIsRungWhenRedisIsBack(t *testing.T) {
 	for i := range 100_000 {
 		bell.Ring(i % counter.Buckets)
 	}
-	if took := time.Since(start); took > 2*time.Second {
+	if took := time.Since(start); took > time.Minute { // waiting for Redis they would take hours
 		t.Fatalf("100,000 rings took %v", took)
 	}
 	p.Cut(false)
