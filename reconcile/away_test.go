@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -108,11 +109,17 @@ func TestANodeThatAloneCanNotReachRedisRefusesAndDirectsNobody(t *testing.T) {
 	l.more(100)
 	a.redis.Cut(true)
 	await(t, "the cut is noticed", func() bool { _, err := a.fence.Ready(); return err != nil })
+	var times []time.Duration
 	for until := time.Now().Add(2 * time.Second); time.Now().Before(until); time.Sleep(20 * time.Millisecond) {
 		res, took := a.try("page", "u", like.Liked)
-		if !errors.Is(res.Err, like.ErrUnavailable) || took > 50*time.Millisecond {
+		if !errors.Is(res.Err, like.ErrUnavailable) {
 			t.Fatalf("a node without Redis answers %+v after %v", res, took)
 		}
+		times = append(times, took)
+	}
+	// One that waits for Redis waits each time; a machine that stands still, now and then.
+	if slices.Sort(times); times[len(times)/2] > 50*time.Millisecond {
+		t.Errorf("a node without Redis refuses after %v", times)
 	}
 	if reading, err := a.Read(t.Context(), []string{"item1"}, "c0-1"); err != nil || reading[0].Source != like.FromLedger {
 		t.Errorf("a node without Redis reads %+v, %v", reading, err)
