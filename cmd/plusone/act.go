@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -20,12 +22,17 @@ type act struct {
 
 func (a act) by() (ledger.By, error) {
 	if strings.TrimSpace(a.Reason) == "" {
-		return ledger.By{}, fmt.Errorf("%w: --reason must say something", errUsage)
+		return ledger.By{}, usage("--reason must say something")
 	}
-	if a.By != "" {
-		return ledger.By{Who: a.By, Reason: a.Reason}, nil
+	return ledger.By{Who: cmp.Or(a.By, thisUser()), Reason: a.Reason}, nil
+}
+
+// thisUser is who runs this, as far as the system knows a name.
+func thisUser() string {
+	if u, err := user.Current(); err == nil && u.Username != "" {
+		return u.Username
 	}
-	return ledger.By{Who: os.Getenv("USER"), Reason: a.Reason}, nil
+	return fmt.Sprintf("uid %d", os.Getuid())
 }
 
 // page is what every list has.

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"time"
@@ -128,7 +127,7 @@ func (p *process) addAPIOn(ctx context.Context, l net.Listener, s apiSettings, b
 // newIdentity is who may speak for whom; its keys are read.
 func (p *process) newIdentity(ctx context.Context, s settings.Auth) (*api.Identity, error) {
 	if err := s.Contradiction(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	identity, err := api.NewIdentity(ctx, api.IdentityOptions{
 		Auth: s.Auth, TrustedProxies: s.TrustedProxies, ServerKeys: s.ServerKeys,
@@ -137,7 +136,7 @@ func (p *process) newIdentity(ctx context.Context, s settings.Auth) (*api.Identi
 		CookieSecret: p.layout.Secret, Log: p.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	return identity, nil
 }
@@ -150,7 +149,7 @@ func (p *process) addLimits(s settings.Rates) (*api.Limits, error) {
 		Shared: counter.NewRates(p.redis.Client(), p.layout.Shards), Secret: p.layout.Secret, Log: p.log,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	if limits != nil {
 		p.add("rate limits", limits.Run)

@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"text/tabwriter"
 
 	"github.com/alecthomas/kong"
@@ -70,7 +69,7 @@ type checked struct {
 func (c configCheckCmd) Run(ctx context.Context, app *kong.Kong, table settings.Table, out io.Writer) error {
 	report := checked{Wrong: []string{}, Notes: []string{}}
 	for _, err := range c.wrong(ctx) {
-		report.Wrong = append(report.Wrong, strings.TrimPrefix(err.Error(), errUsage.Error()+": "))
+		report.Wrong = append(report.Wrong, err.Error())
 	}
 	report.variables(settings.UnknownVariables(app.Model, os.Environ()))
 	if c.JWKSURL != "" {
@@ -81,7 +80,7 @@ func (c configCheckCmd) Run(ctx context.Context, app *kong.Kong, table settings.
 		return err
 	}
 	if !report.Good {
-		return fmt.Errorf("%w: %d are wrong; plusone config print shows where each value comes from", errUsage, len(report.Wrong))
+		return usage("found wrong: %d; plusone config print shows where each value comes from", len(report.Wrong))
 	}
 	return nil
 }
@@ -165,7 +164,7 @@ func checkAddress(setting, addr string) error {
 		_, err = net.LookupPort("tcp", port)
 	}
 	if err != nil {
-		return fmt.Errorf("%w: --%s: %w", errUsage, setting, err)
+		return usage("--%s: %w", setting, err)
 	}
 	return nil
 }

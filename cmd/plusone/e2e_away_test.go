@@ -205,7 +205,7 @@ func TestPlusoneStartsWithoutRedisUnlessItIsTheFirstTime(t *testing.T) {
 		return apiNode{p, p.find(t, publicURL), p.find(t, insideURL)}
 	}
 	rds.Kill()
-	if p := start(t, args("serve", where, ports)...); p.end(t, 0) != exitFailed || !strings.Contains(p.said(), "is it running?") {
+	if p := start(t, args("serve", where, ports)...); p.end(t, 0) != exitFailed || !strings.Contains(p.said(), "is it running, and is --redis-url right?") {
 		t.Fatalf("the first start ever: %s", p.said())
 	}
 	must(t, rds.Restart(t.Context()))

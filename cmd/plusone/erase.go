@@ -51,7 +51,7 @@ type foundUser struct {
 // Run erases a user while others run: the worker drains what it takes back.
 func (c eraseCmd) Run(ctx context.Context, log *slog.Logger, out io.Writer) error {
 	if like.CheckUser(c.User) != nil {
-		return fmt.Errorf("%w: --user is no user id", errUsage)
+		return usage("--user is no user id")
 	}
 	p, err := open(ctx, log, c.Stores, "erase")
 	if err != nil {

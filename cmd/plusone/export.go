@@ -53,7 +53,7 @@ func (c exportCmd) Run(ctx context.Context) error {
 		format = transfer.FormatOf(c.File)
 	}
 	if format == "" && c.File != "-" {
-		return fmt.Errorf("%w: the name of the file does not tell what it is to be: .csv, .ndjson, or --format", errUsage)
+		return usage("the name of the file does not tell what it is to be: .csv, .ndjson, or --format")
 	}
 	to, err := openOutput(c.File, c.Restart)
 	if err != nil {

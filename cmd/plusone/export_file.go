@@ -60,10 +60,10 @@ func openOutput(name string, restart bool) (*output, error) {
 		}
 	}
 	if _, err := os.Stat(name); err == nil && !going && !restart {
-		return nil, fmt.Errorf("%w: %s is there already: name another file, or say --restart", errUsage, name)
+		return nil, usage("%s is there already: name another file, or say --restart", name)
 	}
 	if to.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	if err = to.file.Truncate(to.state.Bytes); err == nil {
 		_, err = to.file.Seek(to.state.Bytes, io.SeekStart)

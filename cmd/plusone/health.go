@@ -49,7 +49,7 @@ func (c healthCmd) Run(ctx context.Context, out io.Writer) error {
 	case http.StatusOK:
 		return nil
 	case http.StatusUnauthorized:
-		return fmt.Errorf("%w: it wants its token: --internal-token-file", errUsage)
+		return usage("it wants its token: --internal-token-file")
 	}
 	return fmt.Errorf("not ready: %s", res.Status)
 }
@@ -57,7 +57,7 @@ func (c healthCmd) Run(ctx context.Context, out io.Writer) error {
 func (c healthCmd) request(ctx context.Context) (*http.Request, error) {
 	host, port, err := net.SplitHostPort(c.InternalListen)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --internal-listen: %w", errUsage, err)
+		return nil, usage("--internal-listen: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1" // it listens on all addresses, so on this one
@@ -68,7 +68,7 @@ func (c healthCmd) request(ctx context.Context) (*http.Request, error) {
 	}
 	token, err := os.ReadFile(c.InternalTokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --internal-token-file: %w", errUsage, err)
+		return nil, usage("--internal-token-file: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	return req, nil

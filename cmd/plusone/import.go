@@ -83,7 +83,7 @@ func (c importCmd) bring(ctx context.Context, in *input, rds *stores.Redis, pool
 	}
 	src, err := in.records(ctx, run.Place)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return err
 	}
 	show := newShow(out, in, c.JSON, run)
 	importer := &transfer.Importer{
@@ -108,11 +108,11 @@ func (c importCmd) open(ctx context.Context) (*input, error) {
 	m, err := transfer.ParseMapping(c.Columns)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%w: --columns: %w", errUsage, err)
+		return nil, usage("%w", err)
 	case (c.File == "") == (c.FromPostgres == ""):
-		return nil, fmt.Errorf("%w: name a file (- is the standard input), or --from-postgres and --query", errUsage)
+		return nil, usage("name a file (- is the standard input), or --from-postgres and --query")
 	case (c.Query == "") != (c.FromPostgres == "") || c.Key != "" && c.Query == "":
-		return nil, fmt.Errorf("%w: --query goes with --from-postgres, and --key with both", errUsage)
+		return nil, usage("--query goes with --from-postgres, and --key with both")
 	case c.FromPostgres != "":
 		return c.openQuery(m), nil
 	}

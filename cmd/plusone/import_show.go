@@ -110,6 +110,9 @@ func (s *importShow) end(ctx context.Context, r ledger.ImportRun, dry bool, reje
 		_, _ = fmt.Fprintf(os.Stderr, "Stopped behind record %d. %s\n", r.Records, s.goOn(dry))
 		return ctx.Err()
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("%s is cut off: %w", s.in.name, err)
+	}
 	return fmt.Errorf("behind record %d: %w\n%s", r.Records, err, s.goOn(dry))
 }
 

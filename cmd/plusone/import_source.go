@@ -5,10 +5,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync/atomic"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"plusone/tasks/transfer"
 )
@@ -43,8 +46,11 @@ func (c importCmd) openQuery(m transfer.Mapping) *input {
 	}
 	in.records = func(ctx context.Context, place string) (transfer.Source, error) {
 		q, err := transfer.OpenQuery(ctx, c.FromPostgres, c.Query, c.Key, place, m)
+		if errors.As(err, new(*pgconn.ConnectError)) {
+			return nil, fmt.Errorf("the Postgres of --from-postgres can't be reached: %w", err)
+		}
 		if err != nil {
-			return nil, err
+			return nil, usage("%w", err)
 		}
 		in.close = func() { q.Close(ctx) }
 		return q, nil
@@ -61,7 +67,7 @@ func (c importCmd) openFile(ctx context.Context, m transfer.Mapping) (*input, er
 		format = transfer.FormatOf(c.File)
 	}
 	if format == "" {
-		return nil, fmt.Errorf("%w: the name of the file does not tell what it is: say --format csv or --format ndjson", errUsage)
+		return nil, usage("the name of the file does not tell what it is: say --format csv or --format ndjson")
 	}
 	f := os.Stdin
 	if c.File == "-" {
@@ -69,7 +75,7 @@ func (c importCmd) openFile(ctx context.Context, m transfer.Mapping) (*input, er
 	} else {
 		var err error
 		if f, err = os.Open(c.File); err != nil {
-			return nil, fmt.Errorf("%w: %w", errUsage, err)
+			return nil, usage("%w", err)
 		}
 	}
 	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
@@ -91,8 +97,22 @@ func (c importCmd) openFile(ctx context.Context, m transfer.Mapping) (*input, er
 		return nil, fmt.Errorf("read %s: %w", in.name, err)
 	}
 	in.identity = identify(format, fmt.Sprint(m), fmt.Sprint(in.total), string(head))
-	in.records = func(context.Context, string) (transfer.Source, error) { return transfer.OpenFile(r, format, m) }
+	in.records = func(context.Context, string) (transfer.Source, error) {
+		src, err := transfer.OpenFile(r, format, m)
+		if err != nil {
+			return nil, in.misread(format, err)
+		}
+		return src, nil
+	}
 	return in, nil
+}
+
+// misread says what is wrong with the head of a file.
+func (in *input) misread(format string, err error) error {
+	if format == transfer.CSV && errors.Is(err, transfer.ErrMapping) {
+		return usage("%s: %w; or, if its first line holds no names, --columns item=1,user=2", in.name, err)
+	}
+	return usage("%s: %w", in.name, err)
 }
 
 // meter counts what is read.

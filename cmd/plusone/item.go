@@ -46,7 +46,7 @@ func (a itemAct) do(ctx context.Context, out io.Writer, frozen bool) error {
 	}
 	for _, item := range a.Items {
 		if err := like.CheckItem(item); err != nil {
-			return fmt.Errorf("%w: %w", errUsage, err)
+			return usage("%w", err)
 		}
 	}
 	return withBoth(ctx, a.Redis, a.Postgres, func(logs *counter.Log, led *ledger.Ledger) error {

@@ -117,7 +117,7 @@ func (c letterDropCmd) Run(ctx context.Context, out io.Writer) error {
 func noLetter(err error) error {
 	switch {
 	case errors.Is(err, like.ErrNotFound):
-		return fmt.Errorf("there is no such dead letter: %w", err)
+		return errors.New("there is no such dead letter; plusone dead-letter list tells which there are")
 	case errors.Is(err, ledger.ErrActRefused):
 		return fmt.Errorf("%w; plusone dead-letter show tells it", err)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"plusone/cmd/internal/settings"
-	"plusone/cmd/internal/stores"
 )
 
 type cli struct {
@@ -53,22 +52,12 @@ Settings: a flag, else its PLUSONE_* variable, else its key in the --config file
 
 Exit codes: 0 done, or ended by SIGINT or SIGTERM; 1 it failed; 2 wrong usage or settings. A second signal ends at once.`
 
-// The exit codes that about promises.
-const (
-	exitOK = iota
-	exitFailed
-	exitUsage
-)
-
-// errUsage marks errors that the person who set something can put right.
-var errUsage = errors.New("settings")
-
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func run(args []string, out, errOut io.Writer) int {
 	c, command, err := parse(args, out, errOut)
 	if err != nil {
-		return fail(errOut, fmt.Errorf("%w\nrun: plusone --help", err), exitUsage)
+		return fail(errOut, misread(args, err, command))
 	}
 	again := &reload{level: new(slog.LevelVar), asked: make(chan os.Signal, 1), start: settings.InForce(command), args: args}
 	log := c.Logger(errOut, again.level)
@@ -84,14 +73,10 @@ func run(args []string, out, errOut io.Writer) int {
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
 	err = command.Run(log, again)
-	switch {
-	case err == nil, ctx.Err() != nil && errors.Is(err, context.Canceled): // the signal may come while it starts
+	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) { // the signal may come while it starts
 		return exitOK
-	case errors.Is(err, errUsage), errors.Is(err, stores.ErrURL):
-		return fail(errOut, err, exitUsage)
-	default:
-		return fail(errOut, err, exitFailed)
 	}
+	return fail(errOut, err)
 }
 
 // parse reads the command line, the environment and the file.
@@ -100,11 +85,6 @@ func parse(args []string, out, errOut io.Writer) (*cli, *kong.Context, error) {
 	command, err := settings.Parse(c, args, os.Getenv, kong.Name("plusone"), kong.Description(about),
 		kong.PostBuild(addExamples), kong.Writers(out, errOut), kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true}))
 	return c, command, err
-}
-
-func fail(w io.Writer, err error, code int) int {
-	_, _ = fmt.Fprintln(w, "plusone:", err) // nobody is left to be told if this fails
-	return code
 }
 
 // redisLog is where go-redis says that it cannot connect, many times a second.

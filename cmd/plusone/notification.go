@@ -96,7 +96,7 @@ func (c notificationResendCmd) Run(ctx context.Context, out io.Writer) error {
 func noNotification(err error) error {
 	switch {
 	case errors.Is(err, like.ErrNotFound):
-		return fmt.Errorf("there is no such notification; they are forgotten after --webhook-keep: %w", err)
+		return errors.New("there is no such notification; they are forgotten after --webhook-keep")
 	case errors.Is(err, ledger.ErrActRefused):
 		return fmt.Errorf("%w: it is on its way already, or no receiver was set when it was closed", err)
 	}

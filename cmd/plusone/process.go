@@ -73,8 +73,8 @@ func missing(names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: missing %s; this command uses the stores that it is given and no others (plusone dev brings its own)",
-		errUsage, strings.Join(names, " and "))
+	return usage("missing %s; this command uses the stores that it is given and no others (plusone dev brings its own)",
+		strings.Join(names, " and "))
 }
 
 // open opens the stores and refuses an older schema or another number of shards.
@@ -83,7 +83,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 		return nil, err
 	}
 	if err := s.Tuning.Contradiction(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	p := &process{log: log, role: role, tuning: s.Tuning, registry: prometheus.NewRegistry()}
 	defer func() {
@@ -99,7 +99,7 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 		return nil, away
 	}
 	if p.pool, err = stores.OpenPostgres(ctx, s.PostgresURL, stores.PostgresOptions{Conns: poolConns}); err != nil {
-		return nil, err
+		return nil, errors.Join(away, err)
 	}
 	p.ledger = ledger.New(p.pool).With(s.ParticipantNames())
 	if err := p.checkLedger(ctx, int(s.Shards)); err != nil {
@@ -135,14 +135,14 @@ func open(ctx context.Context, log *slog.Logger, s settings.Stores, role string)
 func (p *process) startTraces(ctx context.Context) error {
 	on, err := telemetry.IsOn(os.Getenv)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usage("%w", err)
 	}
 	if !on {
 		return nil
 	}
 	traces, err := telemetry.Start(ctx, p.role, thisBuild().Version)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usage("%w", err)
 	}
 	p.tracer = traces.Tracer()
 	p.add("traces", traces.Run)
@@ -230,9 +230,9 @@ func listen(setting, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return nil, fmt.Errorf("--%s: %w", setting, err)
+		return nil, fmt.Errorf("--%s %s: %w; end what listens there, or choose another (127.0.0.1:0 takes a free port)", setting, addr, err)
 	case err != nil:
-		return nil, fmt.Errorf("%w: --%s: %w", errUsage, setting, err)
+		return nil, usage("--%s %s: %w", setting, addr, err)
 	}
 	return l, nil
 }
@@ -240,7 +240,7 @@ func listen(setting, addr string) (net.Listener, error) {
 // listenInside opens the internal listener's socket.
 func listenInside(o settings.Internal) (net.Listener, error) {
 	if err := listener.CheckAddress(o.InternalListen, console.Token(o.InternalToken)); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	return listen("internal-listen", o.InternalListen)
 }

@@ -12,6 +12,7 @@ import (
 
 	"plusone/cmd/internal/order"
 	"plusone/cmd/internal/settings"
+	"plusone/cmd/internal/stores"
 	"plusone/reconcile"
 )
 
@@ -31,7 +32,7 @@ func (c reconcileCmd) Run(ctx context.Context, log *slog.Logger, again *reload, 
 		return c.once(ctx, log, out)
 	}
 	if c.DryRun || c.JSON {
-		return fmt.Errorf("%w: --dry-run and --json belong to --once", errUsage)
+		return usage("--dry-run and --json belong to --once")
 	}
 	return serve(ctx, log, again, "reconcile", c.Stores, c.Internal, func(p *process) error {
 		p.addReconciler(c.Reconcile)
@@ -63,6 +64,9 @@ func (p *process) reconcileOptions(s settings.Reconcile) reconcile.Options {
 // once makes one pass, with the doorbell beside it through which it asks for
 // drains.
 func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer) error {
+	if err := c.reachRedis(ctx); err != nil {
+		return err
+	}
 	p, err := open(ctx, log, c.Stores, "reconcile --once")
 	if err != nil {
 		return err
@@ -79,6 +83,19 @@ func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer)
 		return nil
 	})
 	return errors.Join(order.Run(ctx, p.parts...), failed)
+}
+
+// reachRedis ends what has nothing to compare before it begins. A process that goes on
+// starts without Redis, too.
+func (c reconcileCmd) reachRedis(ctx context.Context) error {
+	if err := missing(c.Missing()); err != nil {
+		return err
+	}
+	rds, err := stores.OpenRedis(ctx, c.RedisURL, c.Unsafe)
+	if err != nil {
+		return err
+	}
+	return rds.Close()
 }
 
 func (c reconcileCmd) show(out io.Writer, r reconcile.Report) error {

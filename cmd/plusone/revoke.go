@@ -73,7 +73,7 @@ func (c revokeLikesCmd) users() (users []string, err error) {
 		f := os.Stdin
 		if c.UsersFile != "-" {
 			if f, err = os.Open(c.UsersFile); err != nil {
-				return nil, fmt.Errorf("%w: --users-file: %w", errUsage, err)
+				return nil, usage("--users-file: %w", err)
 			}
 			defer func() { _ = f.Close() }()
 		}
@@ -84,20 +84,20 @@ func (c revokeLikesCmd) users() (users []string, err error) {
 			}
 		}
 		if err := lines.Err(); err != nil {
-			return nil, fmt.Errorf("%w: --users-file: %w", errUsage, err)
+			return nil, usage("--users-file: %w", err)
 		}
 	}
 	if len(users) == 0 {
-		return nil, fmt.Errorf("%w: name users by --user or --users-file", errUsage)
+		return nil, usage("name users by --user or --users-file")
 	}
 	for _, u := range users {
 		if err := like.CheckUser(u); err != nil {
-			return nil, fmt.Errorf("%w: %q: %w", errUsage, u, err)
+			return nil, usage("%q: %w", u, err)
 		}
 	}
 	for _, i := range c.Item {
 		if err := like.CheckItem(i); err != nil {
-			return nil, fmt.Errorf("%w: %q: %w", errUsage, i, err)
+			return nil, usage("%q: %w", i, err)
 		}
 	}
 	return users, nil
@@ -228,7 +228,7 @@ func isTerminal(out io.Writer) bool {
 func noRevocation(err error) error {
 	switch {
 	case errors.Is(err, like.ErrNotFound):
-		return fmt.Errorf("there is no such revocation; those that have ended are forgotten after --revoke-keep: %w", err)
+		return errors.New("there is no such revocation; those that have ended are forgotten after --revoke-keep")
 	case errors.Is(err, ledger.ErrActRefused):
 		return fmt.Errorf("%w; plusone revoke show tells it", err)
 	}

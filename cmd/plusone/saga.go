@@ -97,7 +97,7 @@ type sagaRetryCmd struct {
 // Run makes the next attempts due.
 func (c sagaRetryCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.All == (c.ID != "") {
-		return fmt.Errorf("%w: name a saga, or --all that hang", errUsage)
+		return usage("name a saga, or --all that hang")
 	}
 	if c.ID != "" {
 		return c.do(ctx, out, c.ID, ledger.ActRetry)
@@ -155,7 +155,7 @@ func (a sagaAct) do(ctx context.Context, out io.Writer, id, act string) error {
 func noSaga(err error) error {
 	switch {
 	case errors.Is(err, like.ErrNotFound):
-		return fmt.Errorf("there is no such saga; those that have ended are forgotten after --saga-keep: %w", err)
+		return errors.New("there is no such saga; those that have ended are forgotten after --saga-keep")
 	case errors.Is(err, ledger.ErrActRefused):
 		return fmt.Errorf("%w; plusone saga show tells it", err)
 	}
@@ -182,5 +182,11 @@ func why(v ledger.SagaView) string {
 }
 
 func withLedger(ctx context.Context, where settings.Postgres, do func(*ledger.Ledger) error) error {
-	return withLedgerPool(ctx, where, func(pool *pgxpool.Pool) error { return do(ledger.New(pool)) })
+	return withLedgerPool(ctx, where, func(pool *pgxpool.Pool) error {
+		l := ledger.New(pool)
+		if err := l.CheckSchema(ctx); err != nil {
+			return err
+		}
+		return do(l)
+	})
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 
 	"plusone/cmd/internal/settings"
 	"plusone/hotpath/counter"
@@ -14,7 +13,7 @@ import (
 // have to be loaded by likes first.
 func (p *process) addSagas(s settings.Sagas, alertPrivate bool, likes *counter.Counter) error {
 	if err := s.Contradiction(p.tuning.Participants); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usage("%w", err)
 	}
 	if len(p.tuning.Participants) == 0 {
 		return nil
@@ -31,13 +30,13 @@ func (p *process) addSagas(s settings.Sagas, alertPrivate bool, likes *counter.C
 	if s.SagaAlertURL != "" {
 		hook, err := tasks.NewHook(tasks.Receiver{URL: s.SagaAlertURL, Secrets: s.ParticipantSecrets}, s.ParticipantTimeout, alertPrivate)
 		if err != nil {
-			return fmt.Errorf("%w: --saga-alert-url: %w", errUsage, err)
+			return usage("--saga-alert-url: %w", err)
 		}
 		cfg.Alert = hook
 	}
 	engine, err := saga.New(p.ledger, p.logs, likes, p.bell.Ring, p.registry, cfg)
 	if err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usage("%w", err)
 	}
 	p.add("sagas", func(ctx context.Context) error {
 		defer engine.Close()

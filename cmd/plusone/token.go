@@ -33,7 +33,7 @@ var serverName = regexp.MustCompile(`^[A-Za-z0-9_-]+$`)
 // Run makes a key.
 func (c tokenKeyCmd) Run(out io.Writer) error {
 	if !serverName.MatchString(c.Name) {
-		return fmt.Errorf("%w: %q is no name for a server: use letters, digits, - and _", errUsage, c.Name)
+		return usage("%q is no name for a server: use letters, digits, - and _", c.Name)
 	}
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
@@ -59,19 +59,19 @@ type tokenJWTCmd struct {
 // Run signs a token.
 func (c tokenJWTCmd) Run(out io.Writer) error {
 	if err := like.CheckUser(c.User); err != nil {
-		return fmt.Errorf("%w: %w", errUsage, err)
+		return usage("%w", err)
 	}
 	secret, err := os.ReadFile(c.JWTSecretFile)
 	if err != nil {
-		return fmt.Errorf("%w: --jwt-secret-file: %w", errUsage, err)
+		return usage("--jwt-secret-file: %w", err)
 	}
 	secret = bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r")) // as the API reads it
 	if len(secret) < api.MinSecret {
-		return fmt.Errorf("%w: --jwt-secret-file: the secret has %d bytes, at least %d are needed", errUsage, len(secret), api.MinSecret)
+		return usage("--jwt-secret-file: the secret has %d bytes, at least %d are needed", len(secret), api.MinSecret)
 	}
 	token, err := c.sign(secret)
 	if err != nil {
-		return fmt.Errorf("%w: --jwt-secret-file: %w", errUsage, err)
+		return usage("--jwt-secret-file: %w", err)
 	}
 	_, err = fmt.Fprintln(out, token)
 	return err

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 
 	"github.com/hibiken/asynq"
@@ -70,19 +69,19 @@ func (p *process) addWorker(s workerSettings) error {
 // newNotifier is what tells receivers.
 func (p *process) newNotifier(s workerSettings) (*tasks.Notifier, error) {
 	if s.WorkerConcurrency < 2 {
-		return nil, fmt.Errorf("%w: --worker-concurrency must be at least 2", errUsage)
+		return nil, usage("--worker-concurrency must be at least 2")
 	}
 	if s.RevokeRate < 1 {
-		return nil, fmt.Errorf("%w: --revoke-rate must be at least 1", errUsage)
+		return nil, usage("--revoke-rate must be at least 1")
 	}
 	if err := s.Notify.Contradiction(); err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	// Receivers that hang must leave workers to the drains.
 	s.WebhookConcurrency = min(s.WebhookConcurrency, s.WorkerConcurrency/2)
 	notifier, err := tasks.NewNotifier(p.ledger, p.queue, p.registry, p.notifyConfig(s.Notify))
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUsage, err)
+		return nil, usage("%w", err)
 	}
 	return notifier, nil
 }

@@ -116,7 +116,7 @@ func parseServerKey(s string) (k serverKey, err error) {
 	digits, ok := strings.CutPrefix(sum, "sha256:")
 	hash, err := hex.DecodeString(digits)
 	if name == "" || !ok || err != nil || len(hash) != len(k.hash) {
-		return k, errors.New("a server key is not name=sha256:<64 hexadecimal digits>")
+		return k, errors.New("server keys: one is not name=sha256:<64 hexadecimal digits>; plusone token key makes one")
 	}
 	k.name = name
 	copy(k.hash[:], hash)

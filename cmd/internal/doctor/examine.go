@@ -73,7 +73,7 @@ func (e *exam) ask(ctx context.Context, check string, question func(context.Cont
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	if err := question(ctx); err != nil {
-		e.report.add(wrong(check, "see the error; then run doctor again", "could not be looked at: %v", err))
+		e.report.add(wrong(check, "see the error; then run doctor again", "could not be looked at: %s", stores.Words(err)))
 		return false
 	}
 	return true

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"plusone/cmd/internal/console"
+	"plusone/cmd/internal/stores"
 )
 
 // Check looks at one dependency. Run says in a few words how it is, or what is
@@ -75,4 +76,4 @@ func Look(ctx context.Context, checks []Check) []console.Check {
 	return found
 }
 
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }
+func oneLine(err error) string { return strings.Join(strings.Fields(stores.Words(err)), " ") }

@@ -37,6 +37,7 @@ func Parse(grammar any, args []string, env func(string) string, options ...kong.
 	if err != nil {
 		return nil, fmt.Errorf("command line grammar: %w", err)
 	}
+	wellSaid(parser.Model)
 	command, err := parser.Parse(args)
 	if err != nil {
 		return nil, err
@@ -192,7 +193,11 @@ func (o *outside) load(ctx *kong.Context) error {
 
 func (o *outside) decode(r io.Reader) error {
 	var raw map[string]any
-	if err := yaml.NewDecoder(r).Decode(&raw); err != nil && !errors.Is(err, io.EOF) {
+	err := yaml.NewDecoder(r).Decode(&raw)
+	if bad := yaml.Error(nil); errors.As(err, &bad) { // its own text quotes the file, secrets and all
+		return fmt.Errorf("%s, line %d: %s", o.path, bad.GetToken().Position.Line, bad.GetMessage())
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%s: %w", o.path, err)
 	}
 	o.keys = make(map[string]string, len(raw))

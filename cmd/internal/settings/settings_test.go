@@ -192,3 +192,35 @@ func TestLogsAreJSONWhereNobodyLooks(t *testing.T) {
 		t.Errorf("logged %q", b.String())
 	}
 }
+
+func TestAWrongValueIsToldWithWhereItStandsAndWhatIsWanted(t *testing.T) {
+	for _, c := range []struct{ file, flag, variable, want string }{
+		{"op-timeout: abc\n", "", "", `plusone.yaml: op-timeout: "abc" is no time, such as 90s, 5m or 1h30m`},
+		{"webhook-ladder: [1m, x]\n", "", "", "plusone.yaml: webhook-ladder: "},
+		{"listen: [1\nwebhook-secret: hunter2\n", "", "", "plusone.yaml, line "},
+		{"hunter2\n", "", "", "plusone.yaml, line 1: "},
+		{"", "", "many", `PLUSONE_QUEUE_SIZE: "many" is no whole number`},
+		{"", "--max-body=x", "", `--max-body: "x" is no whole number`},
+		{"", "--log-level=loud", "", `--log-level: "loud" is no level: debug, info, warn or error`},
+		{"", "--trusted-proxies=1", "", "is no network, such as 10.0.0.0/8"},
+		{"", "--op-timeout", "", "--op-timeout: its value is missing"},
+		{"", "--listen", "", "--listen: its value is missing"},
+	} {
+		args, env := []string{}, map[string]string{}
+		if c.flag != "" {
+			args = append(args, c.flag)
+		}
+		if c.variable != "" {
+			env["PLUSONE_QUEUE_SIZE"] = c.variable
+		}
+		_, err := parse(t, c.file, env, args...)
+		wantError(t, err, c.want)
+	}
+}
+
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil || !strings.Contains(err.Error(), want) || strings.ContainsAny(err.Error(), "\n") || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

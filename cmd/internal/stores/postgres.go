@@ -2,11 +2,13 @@ package stores
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
 	"strings"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -27,7 +29,7 @@ func CheckPostgresURL(url string) error {
 func parsePostgres(url string) (*pgxpool.Config, error) {
 	o, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("%w: --postgres-url is not of the form postgres://user:password@host:port/database: %w", ErrURL, err)
+		return nil, tell(ErrURL, fmt.Sprint("--postgres-url is not of the form postgres://user:password@host:port/database: ", err))
 	}
 	return o, nil
 }
@@ -56,9 +58,29 @@ func OpenPostgres(ctx context.Context, url string, opts PostgresOptions) (*pgxpo
 	defer cancel()
 	if err := pool.Ping(ctx); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("reach Postgres at %s (is it running? is --postgres-url right?): %w", PostgresAddr(o), err)
+		return nil, postgresAway(o, err)
 	}
 	return pool, nil
+}
+
+// postgresAway says why Postgres can't be used, and what to do.
+func postgresAway(o *pgxpool.Config, err error) error {
+	server, at, words := new(pgconn.PgError), PostgresAddr(o), Words(err)
+	if !errors.As(err, &server) {
+		return tell(ErrAway, fmt.Sprintf("Postgres at %s can't be reached: %s; is it running, and is --postgres-url right?", at, words), err)
+	}
+	todo := ""
+	switch server.Code {
+	case "28000", "28P01":
+		todo = "; are user and password in --postgres-url right?"
+	case "3D000":
+		todo = "; create it, or correct --postgres-url"
+	case "53300":
+		todo = "; raise its max_connections, or set pool_max_conns in --postgres-url"
+	case "57P03":
+		todo = "; try again in a moment"
+	}
+	return tell(err, fmt.Sprintf("Postgres at %s refuses: %s%s", at, words, todo))
 }
 
 // PostgresAddr is host:port, for people to read.

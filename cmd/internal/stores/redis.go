@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hibiken/asynq"
 	"github.com/redis/go-redis/v9"
@@ -43,7 +44,7 @@ func DialRedis(url string) (*Redis, error) {
 func parse(url string) (*redis.Options, error) {
 	o, err := redis.ParseURL(url)
 	if err != nil || o.Network == "unix" {
-		return nil, fmt.Errorf("%w: --redis-url is not of the form redis://[user:password@]host:port/db (rediss:// for TLS)", ErrURL)
+		return nil, tell(ErrURL, "--redis-url is not of the form redis://[user:password@]host:port/db (rediss:// for TLS)")
 	}
 	o.MaxRetries = -1 // what is retried, and when, is decided where it is known what it does
 	o.DialerRetries = 1
@@ -61,21 +62,25 @@ func (r *Redis) Check(ctx context.Context, allowUnsafe bool) error {
 	defer cancel()
 	f, err := r.Facts(ctx)
 	if err != nil {
-		err = fmt.Errorf("reach Redis at %s (is it running? is --redis-url right?): %w", r.opts.Addr, err)
-		if !isReply(err) {
-			err = fmt.Errorf("%w: %w", ErrAway, err)
-		}
-		return err
+		return r.away(err)
 	}
 	switch p := f.Info["maxmemory_policy"]; {
 	case p == "noeviction" || allowUnsafe:
 		return nil
 	case p == "":
-		return fmt.Errorf("%w: Redis at %s does not tell its maxmemory-policy; --unsafe goes on without", ErrUnsafe, r.opts.Addr)
+		return tell(ErrUnsafe, fmt.Sprintf("Redis at %s does not tell its maxmemory-policy; --unsafe goes on without", r.opts.Addr))
 	default:
-		return fmt.Errorf("%w: Redis at %s has maxmemory-policy %q and may drop likes when its memory is full; "+
-			"run CONFIG SET maxmemory-policy noeviction there, or start with --unsafe", ErrUnsafe, r.opts.Addr, p)
+		return tell(ErrUnsafe, fmt.Sprintf("Redis at %s has maxmemory-policy %s and may drop likes when its memory is full; "+
+			"run CONFIG SET maxmemory-policy noeviction there, or start with --unsafe", r.opts.Addr, p))
 	}
+}
+
+// away says why Redis can't be used, and what to do.
+func (r *Redis) away(err error) error {
+	if isReply(err) {
+		return tell(err, fmt.Sprintf("Redis at %s refuses: %s; is --redis-url right?", r.opts.Addr, strings.TrimSuffix(err.Error(), ".")))
+	}
+	return tell(ErrAway, fmt.Sprintf("Redis at %s can't be reached: %s; is it running, and is --redis-url right?", r.opts.Addr, Words(err)), err)
 }
 
 var (
@@ -128,7 +133,7 @@ func cloneTLS(c *tls.Config) *tls.Config {
 func (r *Redis) Promise(ctx context.Context) (string, error) {
 	f, err := r.Facts(ctx)
 	if err != nil {
-		return "", fmt.Errorf("%s does not answer: %w", r.opts.Addr, err)
+		return "", tell(err, fmt.Sprintf("%s does not answer: %s", r.opts.Addr, Words(err)))
 	}
 	if err := f.Refuses(); err != nil {
 		return "", fmt.Errorf("%s takes no likes: %w", r.opts.Addr, err)

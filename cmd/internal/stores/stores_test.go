@@ -1,13 +1,20 @@
 package stores_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"plusone/cmd/internal/stores"
+	"plusone/hotpath/like"
 	"plusone/scripts/dev/private/privatetest"
 )
 
@@ -81,6 +88,80 @@ func TestErrorsSayWhatToDoAndHoldNoPassword(t *testing.T) {
 		_, err := stores.OpenPostgres(t.Context(), url, stores.PostgresOptions{Conns: 2})
 		if err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
+func TestWhatCannotBeReachedIsToldInALineOfPlainWords(t *testing.T) {
+	postgres := privatetest.Postgres(t)
+	for url, want := range map[string]string{
+		"postgres://u:p@127.0.0.1:1/x":              "Postgres at 127.0.0.1:1 can't be reached: connection refused; is it running, and is --postgres-url right?",
+		"postgres://u:p@nobody.invalid:1/x":         "",
+		other(t, postgres, "user", "hunter2"):       "are user and password in --postgres-url right?",
+		other(t, postgres, "database", "elsewhere"): "\"elsewhere\" does not exist; create it, or correct --postgres-url",
+		other(t, postgres, "tls", ""):               "server refused TLS connection",
+	} {
+		_, err := stores.OpenPostgres(t.Context(), url, stores.PostgresOptions{Conns: 2})
+		inPlainWords(t, err, want)
+	}
+	rds := privatetest.Redis(t).URL()
+	for url, want := range map[string]string{
+		"redis://127.0.0.1:1":                           "Redis at 127.0.0.1:1 can't be reached: connection refused; is it running, and is --redis-url right?",
+		"redis://nobody.invalid:1":                      "",
+		strings.Replace(rds, "://", "://u:hunter2@", 1): "refuses: WRONGPASS",
+	} {
+		_, err := stores.OpenRedis(t.Context(), url, false)
+		inPlainWords(t, err, want)
+	}
+}
+
+// other is a URL of the same Postgres that can't be used.
+func other(t *testing.T, postgres, what, value string) string {
+	t.Helper()
+	u, err := url.Parse(postgres)
+	if err != nil {
+		t.Fatal(err)
+	}
+	switch what {
+	case "user":
+		u.User = url.UserPassword("nobody", value)
+	case "database":
+		u.Path = "/" + value
+	case "tls":
+		q := u.Query()
+		q.Set("sslmode", "require")
+		u.RawQuery = q.Encode()
+	}
+	return u.String()
+}
+
+func inPlainWords(t *testing.T, err error, want string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, internal := range []string{"\n", "dial", "failed to connect", "SQLSTATE", "FATAL", "lookup", "hunter2"} {
+		if said := err.Error(); strings.Contains(said, internal) || !strings.Contains(said, want) {
+			t.Errorf("%s, want %q and not %q", said, want, internal)
+		}
+	}
+}
+
+func TestPlainWordsKeepWhatOthersSayAroundThem(t *testing.T) {
+	_, dial := net.DialTimeout("tcp", "127.0.0.1:1", time.Second)
+	_, port := net.LookupPort("tcp", "nonsense")
+	for _, c := range []struct {
+		err  error
+		want string
+	}{
+		{errors.New("as it is"), "as it is"},
+		{fmt.Errorf("ask: %w", errors.Join(like.ErrUnavailable, dial)), "ask: a store is unavailable\nconnection refused"},
+		{fmt.Errorf("wait: %w", context.DeadlineExceeded), "wait: no answer in time"},
+		{fmt.Errorf("--listen: %w", port), `--listen: no port is called "nonsense"`},
+		{fmt.Errorf("ledger: %w", &pgconn.PgError{Severity: "ERROR", Code: "42P01", Message: "no such table"}), "ledger: no such table"},
+	} {
+		if got := stores.Words(c.err); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
 		}
 	}
 }
