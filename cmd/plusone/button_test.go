@@ -27,7 +27,7 @@ func TestTheLikeButtonWorksInABrowser(t *testing.T) {
 // inBrowser runs the tests in a script and returns how many there are.
 func inBrowser(t *testing.T, script string, env ...string) (n int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	node := exec.CommandContext(ctx, "node", script)
 	node.Dir = browserTests

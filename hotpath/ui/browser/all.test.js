@@ -10,7 +10,7 @@ import { looks } from './looks.js';
 import { end } from './stage.js';
 import { trouble } from './trouble.js';
 
-describe('in a browser', { concurrency: 3, timeout: 240_000 }, () => {
+describe('in a browser', { concurrency: 3, timeout: 480_000 }, () => {
   looks();
   likes();
   live();

@@ -53,7 +53,7 @@ export function elsewhere() {
 
   it('asks the API that the page names', async (t) => {
     const asked = [];
-    const page = await open(t, html(`<like-button item="${item()}"></like-button>`), {
+    await open(t, html(`<like-button item="${item()}"></like-button>`), {
       watch: async (page) => {
         await page.addInitScript(() => (window.likeButton = { api: '/likes' }));
         await page.route('**/likes/**', async (route) => {
@@ -63,7 +63,6 @@ export function elsewhere() {
       },
     });
     await eventually('it has asked', () => asked.includes('/likes/v1/items'));
-    await page.close();
   });
 
   it('asks for another token when one has expired', async (t) => {

@@ -66,6 +66,7 @@ export function likes() {
     await button(page).click({ clickCount: 6 });
     await button(page).click();
     await shows(page, true, 1);
+    await eventually('there is a request', () => seen.length > 0);
     assert.deepEqual(seen, ['PUT']);
     release();
     await eventually('it is stored', async () => (await stored(post)) === 1);
