@@ -26,9 +26,10 @@ func TestTwentyThousandOpsByManyClientsEndTheSameOnAllSides(t *testing.T) {
 	clients := newClients(h, 40, 5)
 	load(t, t.Context(), clients, 500)
 	_, codes, unsure := totals(clients)
-	if codes[http.StatusOK] < 19_000 || len(codes) > 1 || unsure > 0 {
-		t.Errorf("answers by status: %v, unanswered %d", codes, unsure)
+	if busy := codes[http.StatusServiceUnavailable]; codes[http.StatusOK] < 18_000 || busy > 500 || len(codes) > 2 || unsure > 0 && busy == 0 {
+		t.Errorf("answers by status: %v, unsure of %d", codes, unsure)
 	}
+	settle(t, clients) // a machine that stands still for a second may have refused some
 	holds(t, h, clients)
 	if found := h.reconcile(t); len(found) > 0 {
 		t.Errorf("drift without damage: %+v", found)
@@ -66,15 +67,16 @@ func TestAKillOfEverythingUnderLoadLosesNothingAcknowledged(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	h := dev(t, data)
 	clients := newClients(h, 24, 5)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
 		load(t, ctx, clients, 0)
 	}()
-	<-time.After(1500 * time.Millisecond) // in the middle of the load
+	eventually(t, "the load is in its middle", func() bool { return h.metric(t, "plusone_ops_total", "changed") > 1000 })
 	h.killAll(t)
+	cancel()
 	<-ended
 	_, codes, unsure := totals(clients)
 	t.Logf("answers by status: %v, unanswered %d", codes, unsure)

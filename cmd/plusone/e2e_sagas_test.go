@@ -171,7 +171,7 @@ func (h *house) post(t *testing.T, url, token, body string) (int, string) {
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	client := &http.Client{Timeout: 10 * time.Second, Transport: h.client.Transport}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: h.client.Transport}
 	res, err := client.Do(req)
 	must(t, err)
 	defer func() { _ = res.Body.Close() }()

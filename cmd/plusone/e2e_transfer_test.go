@@ -29,6 +29,7 @@ func TestLikesAreBroughtInAndTakenOutWhileEverythingRuns(t *testing.T) {
 	h.ask(t, "PUT", likeOf("page1"), "ann")
 	h.ask(t, "PUT", likeOf("page1"), "bob")
 	h.ask(t, "DELETE", likeOf("page1"), "bob")
+	h.drained(t)
 
 	lines := []string{"post_id;member"}
 	for i := range 50 {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -105,11 +106,11 @@ func keyOf(t *testing.T, h *house, item, name string) string {
 // say sends a request and returns status and body.
 func (h *house) say(t *testing.T, req *http.Request) (int, string) {
 	t.Helper()
-	client := &http.Client{Timeout: 10 * time.Second, Transport: h.client.Transport}
+	client := &http.Client{Timeout: 30 * time.Second, Transport: h.client.Transport}
 	res, err := client.Do(req)
 	must(t, err)
 	defer func() { _ = res.Body.Close() }()
-	text := make([]byte, 4096)
-	n, _ := res.Body.Read(text)
-	return res.StatusCode, string(text[:n])
+	text, err := io.ReadAll(res.Body)
+	must(t, err)
+	return res.StatusCode, string(text)
 }

@@ -90,7 +90,7 @@ func (r *running) end(t *testing.T, sig syscall.Signal) int {
 			t.Fatal(err)
 		}
 	}
-	timeout := time.AfterFunc(time.Minute, func() { _ = r.cmd.Process.Kill() })
+	timeout := time.AfterFunc(2*time.Minute, func() { _ = r.cmd.Process.Kill() })
 	defer timeout.Stop()
 	err := r.cmd.Wait()
 	if failed := new(exec.ExitError); err != nil && !errors.As(err, &failed) {
@@ -113,7 +113,7 @@ func (r *running) find(t *testing.T, pattern string) string {
 
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	until := time.Now().Add(30 * time.Second)
+	until := time.Now().Add(2 * time.Minute) // only what hangs is to end here
 	for !ok() {
 		if time.Now().After(until) {
 			t.Fatalf("not in time: %s", what)
@@ -125,7 +125,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 // request is one HTTP call without keep-alive, as alice.
 func request(t *testing.T, method, url string) (code int, body string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, url, nil)
 	if err != nil {
