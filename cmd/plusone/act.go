@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -49,14 +50,21 @@ func showActs(w io.Writer, acts []ledger.Act) {
 	}
 }
 
-// show writes document as JSON, or what lines writes, in columns.
+// show writes document as JSON, or what lines writes, in columns; when that is
+// nothing it says so.
 func show(out io.Writer, asJSON bool, document any, lines func(io.Writer)) error {
 	if asJSON {
 		return showJSON(out, document)
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	var text bytes.Buffer
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	lines(w)
-	return w.Flush() // reports what the lines could not write
+	_ = w.Flush() // into memory
+	if text.Len() == 0 {
+		_, _ = fmt.Fprintln(os.Stderr, "There are none.") // not among what a program counts
+	}
+	_, err := text.WriteTo(out)
+	return err
 }
 
 func showJSON(out io.Writer, v any) error {

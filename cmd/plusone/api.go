@@ -33,7 +33,8 @@ func (c apiCmd) Run(ctx context.Context, log *slog.Logger, again *reload) error 
 }
 
 // serve opens the stores, lets add choose the parts, and runs them.
-func serve(ctx context.Context, log *slog.Logger, again *reload, role string, s settings.Stores, o settings.Internal, add func(*process) error) error {
+func serve(ctx context.Context, log *slog.Logger, again *reload, role string, s settings.Stores, o settings.Internal, add func(*process) error) (err error) {
+	defer func() { err = served(ctx, err) }()
 	again.hear()
 	p, err := open(ctx, log, s, role)
 	if err != nil {

@@ -44,6 +44,7 @@ const closeTime = 20 * time.Second
 
 // Run runs everything over private stores until ctx ends.
 func (c devCmd) Run(ctx context.Context, log *slog.Logger, again *reload, out io.Writer) (err error) {
+	defer func() { err = served(ctx, err) }()
 	if err := c.check(ctx); err != nil {
 		return err
 	}
@@ -58,6 +59,9 @@ func (c devCmd) Run(ctx context.Context, log *slog.Logger, again *reload, out io
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTime)
 		defer cancel()
 		err = errors.Join(err, box.Close(ending))
+		if err == nil && !box.InMemory {
+			_, err = fmt.Fprintf(out, "ended; the likes stay in %s, and the same command goes on with them\n", c.Data)
+		}
 	}()
 	if err := migrateSandbox(ctx, box.Postgres); err != nil {
 		return err
@@ -178,6 +182,10 @@ Like something, and look:
   curl -X PUT -H 'X-User-ID: alice' %[1]s/v1/items/hello/like
   curl %[1]s/v1/items/hello
   curl -H "Authorization: Bearer $(cat %[8]s)" --json '{"ops":[{"item":"hello","user":"bob","liked":true}]}' %[1]s/v1/likes
+
+Other commands take these stores, such as plusone doctor:
+
+  export PLUSONE_REDIS_URL='%[3]s' PLUSONE_POSTGRES_URL='%[5]s'
 
 `, public, inside, box.Redis, box.RedisIs, box.Postgres, box.PostgresIs, box.Dir, filepath.Join(box.Dir, "server-key"))
 	return err

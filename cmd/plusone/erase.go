@@ -106,7 +106,7 @@ func (c eraseCmd) show(out io.Writer, r erasure) (err error) {
 		return enc.Encode(r)
 	case f != nil:
 		_, err = fmt.Fprintf(out, "Postgres has %d likes, %d tombstones, %d dead letters, %d repairs, %d sagas and %d rows of revocations of the user; "+
-			"Redis has him in %d sets and %d log entries. Nothing was changed.\n",
+			"Redis has them in %d sets and %d log entries. Nothing was changed.\n",
 			f.Likes, f.Tombstones, f.DeadLetters, f.Repairs, f.Sagas, f.Revoked, f.Sets, f.Entries)
 	default:
 		_, err = fmt.Fprintf(out, "%d likes taken back; %d tombstones, %d dead letters, %d repairs, %d sagas, %d rows of revocations and %d marks in sets deleted; looked %d times.\n%s\n",

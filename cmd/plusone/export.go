@@ -73,13 +73,14 @@ func (c exportCmd) write(ctx context.Context, led *ledger.Ledger, to *output, w 
 			to.state.After.Item, to.state.After.By, to.state.Moments[0].At.Local().Format(time.DateTime))
 	}
 	told := exportShow{out: errOut, json: c.JSON, terminal: isTerminal(errOut) && !c.JSON, began: time.Now(), from: to.state.Likes}
-	noted := time.Now()
+	noted, broken := time.Now(), false
 	err := led.Export(ctx, c.Votes, to.state.After, func(marks map[int]like.Version) error {
 		to.state.Moments = append(to.state.Moments, momentOf(marks))
 		return nil
 	}, func(e ledger.Exported) error {
 		if err := w.Write(e); err != nil {
-			return fmt.Errorf("write %s: %w", c.File, err)
+			broken = true
+			return err
 		}
 		to.state.Likes++
 		to.state.After = ledger.ExportPlace{Item: e.Item, By: e.User + e.Ref} // one of them is empty
@@ -93,9 +94,10 @@ func (c exportCmd) write(ctx context.Context, led *ledger.Ledger, to *output, w 
 		noted = time.Now()
 		return to.note(w)
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		err = to.finish(w)
-	} else {
+	case !broken:
 		err = errors.Join(err, to.note(w))
 	}
 	return told.end(ctx, to, err)

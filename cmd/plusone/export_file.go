@@ -59,19 +59,35 @@ func openOutput(name string, restart bool) (*output, error) {
 			return nil, fmt.Errorf("%s can't be read, --restart begins anew: %w", to.stateName(), err)
 		}
 	}
-	if _, err := os.Stat(name); err == nil && !going && !restart {
+	there, err := os.Stat(name)
+	switch {
+	case err == nil && !going && !restart:
 		return nil, usage("%s is there already: name another file, or say --restart", name)
+	case going && to.state.Bytes > 0 && (err != nil || there.Size() < to.state.Bytes):
+		return nil, usage("%s lacks what %s says that it has: --restart begins anew", name, to.stateName())
 	}
 	if to.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
 		return nil, usage("%w", err)
 	}
-	if err = to.file.Truncate(to.state.Bytes); err == nil {
-		_, err = to.file.Seek(to.state.Bytes, io.SeekStart)
-	}
-	if err != nil {
+	if err = to.begin(); err != nil {
+		if there == nil {
+			err = errors.Join(err, os.Remove(name))
+		}
 		return nil, errors.Join(err, to.file.Close())
 	}
 	return to, nil
+}
+
+// begin puts the file to where it is whole, and keeps that: an export that is cut off at
+// once can be taken up, too.
+func (o *output) begin() error {
+	if err := o.file.Truncate(o.state.Bytes); err != nil {
+		return err
+	}
+	if _, err := o.file.Seek(o.state.Bytes, io.SeekStart); err != nil {
+		return err
+	}
+	return o.keep()
 }
 
 func (o *output) stateName() string { return o.name + ".unfinished" }
@@ -84,14 +100,20 @@ func (o *output) note(w *transfer.Writer) (err error) {
 	if err := o.file.Sync(); err != nil {
 		return err
 	}
+	return o.keep()
+}
+
+func (o *output) keep() error {
 	text, err := json.Marshal(o.state)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(o.stateName()+".new", text, 0o600); err != nil {
+	fresh := o.stateName() + ".new"
+	if err := os.WriteFile(fresh, text, 0o600); err != nil {
+		_ = os.Remove(fresh) // half of it is of no use, and in the way of the rest
 		return err
 	}
-	return os.Rename(o.stateName()+".new", o.stateName())
+	return os.Rename(fresh, o.stateName())
 }
 
 // finish ends the file.

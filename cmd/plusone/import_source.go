@@ -94,6 +94,9 @@ func (c importCmd) openFile(ctx context.Context, m transfer.Mapping) (*input, er
 	head, err := transfer.Head(r)
 	if err != nil {
 		in.close()
+		if ctx.Err() != nil { // that has closed it
+			err = ctx.Err()
+		}
 		return nil, fmt.Errorf("read %s: %w", in.name, err)
 	}
 	in.identity = identify(format, fmt.Sprint(m), fmt.Sprint(in.total), string(head))

@@ -50,7 +50,7 @@ const about = `Counts likes: accepted in Redis, kept in Postgres, compared all t
 
 Settings: a flag, else its PLUSONE_* variable, else its key in the --config file, else the default.
 
-Exit codes: 0 done, or ended by SIGINT or SIGTERM; 1 it failed; 2 wrong usage or settings. A second signal ends at once.`
+Exit codes: 0 done, or served until SIGINT or SIGTERM; 1 it failed, or was stopped by them before it was done; 2 wrong usage or settings. A second signal ends at once.`
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
@@ -73,8 +73,11 @@ func run(args []string, out, errOut io.Writer) int {
 	command.BindTo(ctx, (*context.Context)(nil))
 	command.BindTo(out, (*io.Writer)(nil))
 	err = command.Run(log, again)
-	if err == nil || ctx.Err() != nil && errors.Is(err, context.Canceled) { // the signal may come while it starts
+	switch {
+	case err == nil:
 		return exitOK
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		err = errors.New("stopped before it was done")
 	}
 	return fail(errOut, err)
 }

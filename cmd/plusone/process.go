@@ -200,6 +200,14 @@ func (p *process) run(ctx context.Context, inside net.Listener, o settings.Inter
 	return err
 }
 
+// served is the end of what runs until ctx does: the signal may come while it starts.
+func served(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
 // addReturner adds what takes writes back to Redis, once.
 func (p *process) addReturner() {
 	if p.returns {

@@ -77,7 +77,9 @@ func (c reconcileCmd) once(ctx context.Context, log *slog.Logger, out io.Writer)
 	var failed error
 	p.add("pass", func(ctx context.Context) error {
 		report, err := reconcile.New(p.logs, p.ledger, p.reconcileOptions(c.Reconcile)).Once(ctx, c.DryRun)
-		failed = errors.Join(c.show(out, report), err)
+		if failed = err; !errors.Is(err, context.Canceled) { // what was found until then is in table repairs
+			failed = errors.Join(c.show(out, report), err)
+		}
 		reported()
 		<-ctx.Done()
 		return nil

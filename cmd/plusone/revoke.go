@@ -193,8 +193,10 @@ func follow(ctx context.Context, l *ledger.Ledger, id string, out io.Writer, asJ
 	for {
 		r, err := l.Revocation(ctx, id)
 		switch {
+		case ctx.Err() != nil:
+			return noLongerLooking(out, terminal, id)
 		case err != nil:
-			return errors.Join(err, fmt.Errorf("it goes on; plusone revoke show %s", id))
+			return fmt.Errorf("it goes on, plusone revoke show %s tells how far: %w", id, err)
 		case terminal:
 			_, err = fmt.Fprintf(out, "\r\x1b[K%s  %s", id, progress(r))
 		default:
@@ -208,11 +210,17 @@ func follow(ctx context.Context, l *ledger.Ledger, id string, out io.Writer, asJ
 		}
 		select {
 		case <-ctx.Done():
-			_, _ = fmt.Fprintf(os.Stderr, "\nIt goes on; plusone revoke show %s\n", id)
-			return ctx.Err()
+			return noLongerLooking(out, terminal, id)
 		case <-tick.C:
 		}
 	}
+}
+
+func noLongerLooking(out io.Writer, terminal bool, id string) error {
+	if terminal {
+		_, _ = fmt.Fprintln(out) // below the line that was shown
+	}
+	return fmt.Errorf("stopped looking before it was done; it goes on: plusone revoke show %s", id)
 }
 
 func isTerminal(out io.Writer) bool {

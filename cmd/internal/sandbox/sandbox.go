@@ -92,7 +92,7 @@ func (s *Sandbox) startRedis(ctx context.Context, o Options) (err error) {
 		return s.startMemory(o, err)
 	}
 	if err != nil {
-		return fmt.Errorf("private Redis: %w", err)
+		return err
 	}
 	s.Redis, s.RedisIs = s.redis.URL(), fmt.Sprintf("redis-server, appendfsync always (pid %d)", s.redis.Pid())
 	return nil
@@ -118,7 +118,7 @@ func (s *Sandbox) startPostgres(ctx context.Context, o Options) (err error) {
 		s.postgres, err = private.StartPostgres(ctx, po)
 	}
 	if err != nil {
-		return fmt.Errorf("private Postgres: %w", err)
+		return err
 	}
 	s.Postgres, s.PostgresIs = s.postgres.URL(), fmt.Sprintf("%s (pid %d)", s.postgres.Program(), s.postgres.Pid())
 	return nil

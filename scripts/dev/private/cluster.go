@@ -99,7 +99,7 @@ func (p *Postgres) initdb(ctx context.Context, data string) error {
 	return os.Rename(fresh, data)
 }
 
-// runToEnd runs cmd as a child that ends with us; an error carries its output.
+// runToEnd runs cmd as a child that ends with us; an error carries what it complains of.
 func runToEnd(ctx context.Context, cmd *exec.Cmd, started func() error) error {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -114,7 +114,7 @@ func runToEnd(ctx context.Context, cmd *exec.Cmd, started func() error) error {
 		return ctx.Err()
 	}
 	if child.err != nil {
-		return fmt.Errorf("%w: %s", child.err, out.Bytes())
+		return fmt.Errorf("%w: %s", child.err, complaint(out.String()))
 	}
 	return nil
 }

@@ -209,7 +209,7 @@ func (p *Postgres) failure(logFrom int64) error {
 	if strings.Contains(logged, "could not create any TCP/IP sockets") {
 		return fmt.Errorf("postgres on %s: %w", address(p.port), errPortTaken)
 	}
-	return fmt.Errorf("postgres ended at its start (%w); its log: %s", p.proc.err, logged)
+	return fmt.Errorf("it ended at its start (%w): %s", p.proc.err, complaint(logged))
 }
 
 // ensureDatabase makes the database of URL if a first start, perhaps a killed

@@ -181,7 +181,7 @@ func (r *Redis) failure() error {
 	if strings.Contains(logged, "Address already in use") {
 		return fmt.Errorf("redis-server on %s: %w", address(r.port), errPortTaken)
 	}
-	return fmt.Errorf("redis-server ended at its start (%w); the end of its log: %s", r.proc.err, logged)
+	return fmt.Errorf("redis-server ended at its start (%w): %s; its log is in %s", r.proc.err, complaint(logged), r.opts.Dir)
 }
 
 // redisPid asks the server at addr for its process id. A server that is still
