@@ -66,7 +66,7 @@ func measured(t *testing.T, args ...string) (r report.Run, said string) {
 }
 
 func TestTheBenchMeasuresAndCounts(t *testing.T) {
-	args := []string{"--quick", "--seconds", "0.4", "--conns", "32"}
+	args := []string{"--quick", "--seconds", "1", "--conns", "32"}
 	if os.Getenv("PLUSONE_TEST_LONG") == "" {
 		args = append(args, "--only", "put,sustained / bare,script")
 	}

@@ -38,8 +38,9 @@ func counted(t *testing.T, handle func(ctx *fasthttp.RequestCtx, n int64)) (addr
 	return netip.MustParseAddrPort(l.Addr().String()).String(), pairs
 }
 
+// plan is a load that is longer than a machine stands still now and then.
 func plan(addr string) Plan {
-	return Plan{Addr: addr, Kind: Put, Ops: 1, Conns: 8, Threads: 2, Warm: 20 * time.Millisecond, For: 100 * time.Millisecond, Items: 50, Spread: LogUniform}
+	return Plan{Addr: addr, Kind: Put, Ops: 1, Conns: 8, Threads: 2, Warm: 20 * time.Millisecond, For: 400 * time.Millisecond, Items: 50, Spread: LogUniform}
 }
 
 func runs(t *testing.T, p Plan) Result {
@@ -64,7 +65,7 @@ func TestEveryRequestOfALoadIsAnotherPairAndIsCounted(t *testing.T) {
 	for _, uuids := range []bool{false, true} {
 		addr, pairs := counted(t, func(ctx *fasthttp.RequestCtx, _ int64) { ctx.SetBodyString("ok") })
 		p := plan(addr)
-		p.UUIDs = uuids
+		p.UUIDs, p.For = uuids, time.Second
 		r := runs(t, p)
 		if r.Acked == 0 || r.Acked != size(pairs) || r.Unknown+r.Refused != 0 || r.Ops == 0 || r.Ops > r.Acked || r.CPU == 0 {
 			t.Errorf("%d pairs: %+v", size(pairs), r)
@@ -108,7 +109,7 @@ func TestWhatIsRefusedOrUnknownIsNotAcknowledged(t *testing.T) {
 }
 
 func TestAnOpenLoopSeesTheTimeThatAServerStoodStill(t *testing.T) {
-	const stop = 60 * time.Millisecond
+	const stop, long = 900 * time.Millisecond, 1500 * time.Millisecond
 	var begin sync.Once
 	gate := make(chan struct{})
 	addr, _ := counted(t, func(*fasthttp.RequestCtx, int64) {
@@ -116,14 +117,14 @@ func TestAnOpenLoopSeesTheTimeThatAServerStoodStill(t *testing.T) {
 		<-gate
 	})
 	p := plan(addr)
-	p.Warm, p.Rate, p.Threads = 0, 2000, 1
+	p.Warm, p.For, p.Rate, p.Threads = 0, long, 100, 1
 	r := runs(t, p)
 	// Requests that fell due evenly while it stood still waited half of that.
 	if r.Latency.P50 < float64(stop.Microseconds())/10 || r.Latency.Max < float64(stop.Microseconds()) {
 		t.Errorf("%+v", r.Latency)
 	}
-	if r.Requests == 0 || r.Requests > 200 {
-		t.Errorf("%d requests at 2000/s in 100 ms", r.Requests)
+	if r.Requests == 0 || r.Requests > 150 {
+		t.Errorf("%d requests at 100/s in %v", r.Requests, long)
 	}
 }
 
@@ -167,7 +168,7 @@ func TestALoadTellsAnotherProcessWhatHappens(t *testing.T) {
 	r := Listen(out)
 	served := make(chan error, 1)
 	go func() {
-		err := Serve(`{"Addr":"`+addr+`","Kind":"put","Ops":1,"Conns":1,"Threads":1,"For":100000000,"Items":1,"Spread":"log"}`, strings.NewReader("go\n"), in)
+		err := Serve(`{"Addr":"`+addr+`","Kind":"put","Ops":1,"Conns":1,"Threads":1,"For":1000000000,"Items":1,"Spread":"log"}`, strings.NewReader("go\n"), in)
 		_ = in.Close()
 		served <- err
 	}()
