@@ -119,13 +119,20 @@ func (f *fenced) goesDirect(user string) {
 	}
 }
 
-// refused expects that an op is refused at once.
+// refused expects that ops are refused at once: one that waits does so each time, and
+// a machine that stands still now and then.
 func (f *fenced) refused(what string) {
 	f.t.Helper()
-	start := time.Now()
-	res := f.try("page", "u", like.Liked)
-	if took := time.Since(start); !errors.Is(res.Err, like.ErrUnavailable) || took > 50*time.Millisecond {
-		f.t.Errorf("%s: an op is answered %+v after %v", what, res, took)
+	best := time.Hour
+	for range 5 {
+		start := time.Now()
+		if res := f.try("page", "u", like.Liked); !errors.Is(res.Err, like.ErrUnavailable) {
+			f.t.Errorf("%s: an op is answered %+v", what, res)
+		}
+		best = min(best, time.Since(start))
+	}
+	if best > 50*time.Millisecond {
+		f.t.Errorf("%s: an op is refused after %v", what, best)
 	}
 }
 

@@ -302,7 +302,7 @@ func equal[T comparable](t testing.TB, what string, got, want T) {
 // eventually waits for a condition that the counter reaches by itself.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); !holds(); {
+	for deadline := time.Now().Add(30 * time.Second); !holds(); {
 		if time.Now().After(deadline) {
 			t.Fatalf("not reached: %s", what)
 		}
