@@ -74,7 +74,6 @@ func (c *Console) do(w http.ResponseWriter, r *http.Request, d deed, v wish, by 
 
 // mayAct reads a form of somebody who has logged in; ok is false when it has answered.
 func (c *Console) mayAct(w http.ResponseWriter, r *http.Request) (is session, ok bool) {
-	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	is, ok = c.sessions.of(r)
 	switch {
 	case c.opt.Token == nil:

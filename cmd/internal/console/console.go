@@ -4,8 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -57,7 +58,7 @@ type Console struct {
 	sessions *sessions
 	attempts *attempts
 	samples  *sampler
-	exam     sync.Mutex // one at a time
+	exam     chan struct{} // holds one while the doctor looks
 	mux      *http.ServeMux
 }
 
@@ -65,7 +66,7 @@ type Console struct {
 func New(o Options) *Console {
 	c := &Console{
 		opt: o, sessions: newSessions(o.Secret, o.Token, time.Now), attempts: newAttempts(),
-		samples: newSampler(o), mux: http.NewServeMux(),
+		samples: newSampler(o), exam: make(chan struct{}, 1), mux: http.NewServeMux(),
 	}
 	c.routes()
 	return c
@@ -98,7 +99,38 @@ func (c *Console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// Forms must tell their Origin, which no-referrer would hide.
 	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cache-Control", "no-store") // but for the assets
+	if !c.readable(w, r) {
+		c.fail(w, r, http.StatusBadRequest, "That can't be read", "What was sent is not a form of text, or too long for one.")
+		return
+	}
 	c.mux.ServeHTTP(w, r)
+}
+
+// What a form may send, in bytes.
+const (
+	maxForm    = 4 << 20  // room for a list of 10,000 users, escaped
+	maxStrange = 16 << 10 // of who has not logged in
+)
+
+// readable reads the form of a request and reports whether it is text that stores take.
+func (c *Console) readable(w http.ResponseWriter, r *http.Request) bool {
+	most := int64(maxStrange)
+	if c.Knows(r) {
+		most = maxForm
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
+	if r.ParseForm() != nil {
+		return false
+	}
+	for _, values := range r.Form {
+		for _, v := range values {
+			if !utf8.ValidString(v) || strings.ContainsRune(v, 0) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Knows reports whether a request comes from somebody who has logged in.
@@ -112,7 +144,6 @@ func (c *Console) Knows(r *http.Request) bool {
 func (c *Console) known(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if c.opt.Token == nil || c.Knows(r) || c.opt.Token.Shown(r) {
-			w.Header().Set("Cache-Control", "no-store")
 			next(w, r)
 			return
 		}

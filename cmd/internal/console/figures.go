@@ -4,7 +4,6 @@ import (
 	"context"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -142,13 +141,13 @@ type histogram struct {
 	buckets []float64 // cumulative, beside bounds
 }
 
-// histogram adds the series whose label route begins with a text.
-func (f *figures) histogram(name, route string) (h histogram) {
+// histogram adds the series of some routes, or all of them when none is named.
+func (f *figures) histogram(name string, routes ...string) (h histogram) {
 	if !f.has(name) {
 		return h
 	}
 	for _, m := range f.families[name].GetMetric() {
-		if !strings.HasPrefix(labelOf(m, "route"), route) {
+		if routes != nil && !slices.Contains(routes, labelOf(m, "route")) {
 			continue
 		}
 		one := m.GetHistogram()

@@ -53,10 +53,14 @@ type doctorView struct {
 func (c *Console) doctor(context.Context, *http.Request) (any, error) { return doctorView{}, nil }
 
 // findings has the doctor look. That takes connections of its own, so it is done for
-// one at a time.
+// one at a time; who has to wait longer than an examination may take is told so.
 func (c *Console) findings(ctx context.Context, _ *http.Request) (any, error) {
-	c.exam.Lock()
-	defer c.exam.Unlock()
+	select {
+	case c.exam <- struct{}{}:
+		defer func() { <-c.exam }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	report, err := c.opt.Examine(ctx)
 	if err != nil {
 		return nil, err

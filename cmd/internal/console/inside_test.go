@@ -1,9 +1,13 @@
 package console
 
 import (
+	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
+
+	"plusone/cmd/internal/doctor"
 )
 
 func TestSettingsAreShownWithTheirSource(t *testing.T) {
@@ -39,5 +43,31 @@ func TestTheDoctorsFindingsComeWithTheWorstFirst(t *testing.T) {
 	req.Header.Set("X-Part", "1")
 	if part := p.do(req).body; strings.Contains(part, "<nav") || !strings.Contains(part, "too old") {
 		t.Error("the part for the script is", part)
+	}
+}
+
+func TestTheDoctorLooksForOneAtATimeAndNobodyWaitsForEver(t *testing.T) {
+	h := newHouse(t, secret)
+	busy, looks := make(chan struct{}), make(chan struct{}, 2)
+	h.console.opt.Examine = func(context.Context) (doctor.Report, error) {
+		looks <- struct{}{}
+		<-busy
+		return doctor.Report{}, nil
+	}
+	first := make(chan error, 1)
+	go func() {
+		_, err := h.console.findings(t.Context(), nil)
+		first <- err
+	}()
+	<-looks
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := h.console.findings(ctx, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("who waits no more: %v", err)
+	}
+	close(busy)
+	must(t, <-first)
+	if len(looks) != 0 {
+		t.Error("the doctor looked twice at once")
 	}
 }

@@ -26,8 +26,8 @@ func (l line) ID() string { return l.id }
 
 const byAPI = "Counted by processes that run the API: look at the console of one of them."
 
-// likeRoutes are those that change likes.
-const likeRoutes = "/v1/items/{item}/like"
+// likeRoutes are those that change one like; that of likers, which begins alike, reads.
+var likeRoutes = []string{"/v1/items/{item}/like", "/v1/items/{item}/like/toggle"}
 
 var plots = []plot{
 	{
@@ -52,7 +52,7 @@ var plots = []plot{
 			if before == nil {
 				return math.NaN()
 			}
-			return now.histogram("plusone_batch_ops", "").since(before.histogram("plusone_batch_ops", "")).mean()
+			return now.histogram("plusone_batch_ops").since(before.histogram("plusone_batch_ops")).mean()
 		}}},
 	},
 	{
@@ -144,6 +144,6 @@ func quantile(part float64) func(now, before *figures) float64 {
 		if before == nil {
 			return math.NaN()
 		}
-		return now.histogram(name, likeRoutes).since(before.histogram(name, likeRoutes)).quantile(part) * 1000
+		return now.histogram(name, likeRoutes...).since(before.histogram(name, likeRoutes...)).quantile(part) * 1000
 	}
 }

@@ -10,9 +10,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxForm bounds what a form may send: room for a list of 10,000 users.
-const maxForm = 2 << 20
-
 // loginView is what the form shows.
 type loginView struct {
 	Next  string
@@ -38,7 +35,6 @@ func (c *Console) loginPage(w http.ResponseWriter, r *http.Request) {
 
 // login takes the token. A try that is right counts like any other.
 func (c *Console) login(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	v := loginView{Next: inside(r.PostFormValue("next")), Who: nameOf(r.PostFormValue("who"))}
 	switch {
 	case c.opt.Token == nil:
@@ -57,7 +53,6 @@ func (c *Console) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *Console) logout(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 16<<10)
 	is, ok := c.sessions.of(r)
 	if ok && !c.sessions.fromOwnForm(r, is) {
 		c.stale(w, r)

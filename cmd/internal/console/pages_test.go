@@ -39,6 +39,45 @@ func TestEveryPageSaysWhatIsThereAndWhatWillBe(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoTextIsRefusedAndBlamesNoStore(t *testing.T) {
+	h := newHouse(t, secret)
+	p := h.login()
+	for _, path := range []string{
+		"/console/item?id=a&after=%00", "/console/repairs?item=%00", "/console/sagas?user=%ff", "/console/saga?id=%00",
+		"/console/letters?state=%c3%28", "/console/revocations?before=%00", "/console/hot?%zz=1", "/console/login?next=%00",
+	} {
+		if a := p.get(path); a.code != 400 || !strings.Contains(a.body, "read") || strings.Contains(a.body, "does not answer") {
+			t.Errorf("%s: %d %s", path, a.code, a.body)
+		}
+	}
+	if a := p.act("saga/retry", "sag_\x00", "why"); a.code != 400 {
+		t.Errorf("an act on it: %d %s", a.code, a.body)
+	}
+	users := strings.Repeat(strings.Repeat("é", 64)+"\n", 10_000)
+	if a := p.send("POST", "/console/revoke", url.Values{"csrf": {p.csrf}, "users": {users}}); a.code != 200 || !strings.Contains(a.body, "0 likes") {
+		t.Errorf("as many users as a form may name: %d", a.code)
+	}
+	if a := p.send("POST", "/console/revoke", url.Values{"csrf": {p.csrf}, "users": {users + users}}); a.code != 400 {
+		t.Errorf("twice as many: %d", a.code)
+	}
+	p.cookie = nil
+	if a := p.send("POST", "/console/login", url.Values{"token": {strings.Repeat("x", maxStrange)}}); a.code != 400 {
+		t.Errorf("a stranger with much to say: %d", a.code)
+	}
+}
+
+func TestWhoReadsIsNotCountedAsALike(t *testing.T) {
+	m := prometheus.NewRegistry()
+	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "plusone_http_request_duration_seconds", Buckets: []float64{1, 2}}, []string{"route"})
+	m.MustRegister(took)
+	took.WithLabelValues("/v1/items/{item}/like").Observe(0.5)
+	took.WithLabelValues("/v1/items/{item}/like/toggle").Observe(0.5)
+	took.WithLabelValues("/v1/items/{item}/likers").Observe(1.5)
+	if got := gather(m).histogram("plusone_http_request_duration_seconds", likeRoutes...); got.count != 2 || got.sum != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestIdsOfOthersAreTextOnEveryPage(t *testing.T) {
 	h := newHouse(t, secret)
 	h.like(hostile, "o'neil&co", "b")

@@ -16,11 +16,7 @@ type revocationsView struct {
 func (c *Console) revocations(ctx context.Context, r *http.Request) (any, error) {
 	var v revocationsView
 	found, err := c.opt.Ledger.Revocations(ctx, r.FormValue("before"), rowsPage+1)
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "before", found[rowsPage-1].ID)
-	}
-	v.Revocations = found
+	v.Revocations, v.Next = pageOf(r, found, "before", func(x ledger.Revocation) string { return x.ID })
 	return v, err
 }
 

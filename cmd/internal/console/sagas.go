@@ -3,13 +3,9 @@ package console
 import (
 	"context"
 	"net/http"
-	"net/url"
 
 	"plusone/tasks/ledger"
 )
-
-// rowsPage is how many rows a page of a list has.
-const rowsPage = 50
 
 // sagasView is a page of sagas.
 type sagasView struct {
@@ -31,10 +27,7 @@ func (c *Console) sagas(ctx context.Context, r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "after", found[rowsPage-1].ID)
-	}
+	found, v.Next = pageOf(r, found, "after", func(s ledger.SagaRecord) string { return s.ID })
 	v.Sagas = ledger.ShowSagas(found)
 	return v, nil
 }
@@ -45,16 +38,4 @@ func (c *Console) saga(ctx context.Context, r *http.Request) (any, error) {
 		return nil, err
 	}
 	return ledger.ShowSaga(record, acts), nil
-}
-
-// nextPage is the address of the same list from another place on.
-func nextPage(r *http.Request, key, value string) string {
-	q := url.Values{}
-	for name, values := range r.URL.Query() {
-		if name != "done" {
-			q[name] = values
-		}
-	}
-	q.Set(key, value)
-	return r.URL.Path + "?" + q.Encode()
 }

@@ -3,12 +3,32 @@ package console
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
 	"plusone/hotpath/like"
 	"plusone/tasks/ledger"
 )
+
+// rowsPage is how many rows a page of a list has.
+const rowsPage = 50
+
+// pageOf is what a page shows of what was found, one more than fits, and the address
+// of the next one, "" when there is none. place is where that begins, for key.
+func pageOf[T any](r *http.Request, found []T, key string, place func(T) string) (rows []T, next string) {
+	if len(found) <= rowsPage {
+		return found, ""
+	}
+	q := url.Values{}
+	for name, values := range r.URL.Query() {
+		if name != "done" {
+			q[name] = values
+		}
+	}
+	q.Set(key, place(found[rowsPage-1]))
+	return found[:rowsPage], r.URL.Path + "?" + q.Encode()
+}
 
 // lettersView is a page of dead letters.
 type lettersView struct {
@@ -27,11 +47,7 @@ func (c *Console) letters(ctx context.Context, r *http.Request) (any, error) {
 		States: []string{ledger.LetterOpen, ledger.LetterRetrying, ledger.LetterRetried, ledger.LetterDropped},
 	}
 	found, err := c.opt.Ledger.DeadLetters(ctx, v.Filter)
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "after", strconv.FormatInt(found[rowsPage-1].ID, 10))
-	}
-	v.Letters = found
+	v.Letters, v.Next = pageOf(r, found, "after", func(d ledger.DeadLetter) string { return strconv.FormatInt(d.ID, 10) })
 	return v, err
 }
 
@@ -64,11 +80,7 @@ func (c *Console) repairs(ctx context.Context, r *http.Request) (any, error) {
 		f.Since = time.Now().Add(-d)
 	}
 	found, err := c.opt.Ledger.Repairs(ctx, f)
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "before", strconv.FormatInt(found[rowsPage-1].ID, 10))
-	}
-	v.Repairs = found
+	v.Repairs, v.Next = pageOf(r, found, "before", func(d ledger.RepairView) string { return strconv.FormatInt(d.ID, 10) })
 	return v, err
 }
 
@@ -81,11 +93,7 @@ type frozenView struct {
 func (c *Console) frozen(ctx context.Context, r *http.Request) (any, error) {
 	var v frozenView
 	found, err := c.opt.Ledger.FrozenItems(ctx, r.FormValue("after"), rowsPage+1)
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "after", found[rowsPage-1].Item)
-	}
-	v.Items = found
+	v.Items, v.Next = pageOf(r, found, "after", func(i ledger.FrozenItem) string { return i.Item })
 	return v, err
 }
 
@@ -101,11 +109,7 @@ func (c *Console) notifications(ctx context.Context, r *http.Request) (any, erro
 	q := r.URL.Query()
 	v := notesView{State: q.Get("state"), States: []string{"pending", "delivered", "exhausted"}}
 	found, err := c.opt.Ledger.LatestNotifications(ctx, v.State, idOf(q.Get("before")), rowsPage+1)
-	if len(found) > rowsPage {
-		found = found[:rowsPage]
-		v.Next = nextPage(r, "before", strconv.FormatInt(found[rowsPage-1].Seq, 10))
-	}
-	v.Notes = found
+	v.Notes, v.Next = pageOf(r, found, "before", func(n like.Notification) string { return strconv.FormatInt(n.Seq, 10) })
 	return v, err
 }
 
