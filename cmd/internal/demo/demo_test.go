@@ -140,6 +140,22 @@ func TestAStormIsEndedByItsSwitch(t *testing.T) {
 	}
 }
 
+func TestAStormThatWasEndedMayBeWantedAgainAtOnce(t *testing.T) {
+	api := newTarget(t, 200)
+	d := demoOver(t, api.url, time.Minute)
+	ends := func() time.Time {
+		d.storm.mu.Lock()
+		defer d.storm.mu.Unlock()
+		return d.storm.ends
+	}
+	ask(d, "POST", "/demo/storm", "X-Demo-Storm: on")
+	eventually(t, "users like", func() bool { return api.asked.Load() > 0 })
+	first := ends()
+	ask(d, "POST", "/demo/storm", "X-Demo-Storm: off")
+	ask(d, "POST", "/demo/storm", "X-Demo-Storm: on") // before all of its users have gone
+	eventually(t, "another storm", func() bool { return d.storm.state().On && ends().After(first) })
+}
+
 func TestAPageOfAnotherSiteStartsNoStorm(t *testing.T) {
 	d := demoOver(t, "http://127.0.0.1:1", time.Second)
 	for _, headers := range [][]string{nil, {"X-Demo-Storm: maybe"}, {"Content-Type: text/plain"}} {

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -110,7 +111,7 @@ func (s *storm) rage(ctx context.Context) {
 	if !s.begin(cancel) {
 		return
 	}
-	defer s.end()
+	defer func() { s.end(errors.Is(ctx.Err(), context.DeadlineExceeded)) }()
 	pace := rate.NewLimiter(stormRate, stormUsersAtOnce)
 	var users sync.WaitGroup
 	defer users.Wait()
@@ -137,10 +138,12 @@ func (s *storm) begin(stop context.CancelFunc) bool {
 	return true
 }
 
-func (s *storm) end() {
+// end notes that the storm is over. One that has raged itself out has done what was
+// wanted meanwhile, too; one that was ended may be wanted again.
+func (s *storm) end(byItself bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop, s.wanted = nil, false
+	s.stop, s.wanted = nil, s.wanted && !byItself
 }
 
 // act is one user's like, or unlike.
