@@ -51,6 +51,7 @@ type node struct {
 	Commands []*kong.Node
 	Values   []string // of the command's arguments
 	Words    []string // everything that fits here
+	Files    bool     // an argument is one
 }
 
 type flag struct {
@@ -88,6 +89,7 @@ func (w *words) add(n *kong.Node, at string, above []*kong.Flag) {
 	}
 	for _, p := range n.Positional {
 		place.Values = append(place.Values, values(p)...)
+		place.Files = place.Files || p.Name == "file"
 	}
 	place.Words = append(place.Words, place.Values...)
 	w.Nodes = append(w.Nodes, place)

@@ -61,8 +61,12 @@ func TestBashCompletesCommandsFlagsAndValues(t *testing.T) {
 		script += "try " + w.line + "\n"
 	}
 	script += "try plusone serve --auth = co\n" // as bash splits it
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "a key"), nil, 0o600))
+	script += "try plusone serve --jwt-secret-file '" + dir + "/a'; echo ${#COMPREPLY[@]}\n"
+	script += "complete -p plusone\n"
 	got := shell(t, "bash", script)
-	if len(got) != len(want)+1 {
+	if len(got) != len(want)+4 {
 		t.Fatalf("%q", got)
 	}
 	for i, w := range want {
@@ -72,6 +76,11 @@ func TestBashCompletesCommandsFlagsAndValues(t *testing.T) {
 	}
 	if got[len(want)] != "<cookie>" {
 		t.Errorf("--auth=co offers %s", got[len(want)])
+	}
+	if file := got[len(want)+1:]; file[0] != "<"+filepath.Join(dir, "a key")+">" || file[1] != "1" {
+		t.Errorf("a file whose name has a space is offered as %s of %s", file[0], file[1])
+	} else if !strings.Contains(file[2], "-o default") { // plusone import FILE
+		t.Errorf("where nothing fits no file does: %s", file[2])
 	}
 }
 
