@@ -34,6 +34,10 @@ func (c exportCmd) Run(ctx context.Context) error {
 	if err := missing(c.Postgres.Missing()); err != nil {
 		return err
 	}
+	format, err := c.format()
+	if err != nil {
+		return err
+	}
 	pool, err := stores.OpenPostgres(ctx, c.PostgresURL, stores.PostgresOptions{Conns: 2, Long: true})
 	if err != nil {
 		return err
@@ -48,20 +52,36 @@ func (c exportCmd) Run(ctx context.Context) error {
 			return err
 		}
 	}
-	format := c.Format
-	if format == "" {
-		format = transfer.FormatOf(c.File)
-	}
-	if format == "" && c.File != "-" {
-		return usage("the name of the file does not tell what it is to be: .csv, .ndjson, or --format")
-	}
-	to, err := openOutput(c.File, c.Restart)
+	to, err := openOutput(c.File, c.what(format), c.Restart)
 	if err != nil {
 		return err
 	}
 	defer to.close()
 	w := transfer.NewWriter(to.file, format, strings.HasSuffix(c.File, ".gz"), c.Votes, to.state.Bytes)
 	return c.write(ctx, led, to, w, os.Stderr)
+}
+
+// format is that of the file: as it is said, or by its name.
+func (c exportCmd) format() (string, error) {
+	format := c.Format
+	if format == "" {
+		format = transfer.FormatOf(c.File)
+	}
+	switch {
+	case format != "":
+		return format, nil
+	case c.File == "-":
+		return transfer.NDJSON, nil
+	}
+	return "", usage("the name of the file does not tell what it is to be: .csv, .ndjson, or --format")
+}
+
+// what is what the file will hold, for who takes it up.
+func (c exportCmd) what(format string) string {
+	if c.Votes {
+		return "votes as " + format
+	}
+	return "likes as " + format
 }
 
 // exportEvery is how often it is noted how far an export is.

@@ -26,6 +26,7 @@ type output struct {
 
 // exportState is what that file holds.
 type exportState struct {
+	What    string             `json:"what"` // likes or votes, and the format
 	Likes   int64              `json:"likes"`
 	Bytes   int64              `json:"bytes"`
 	After   ledger.ExportPlace `json:"after"`
@@ -47,30 +48,30 @@ func momentOf(marks map[int]like.Version) exportMoment {
 	return m
 }
 
-func openOutput(name string, restart bool) (*output, error) {
+// openOutput opens the file of a name: a new one, or one in which an export of the
+// same things was cut off, behind what of it is whole.
+func openOutput(name, what string, restart bool) (*output, error) {
 	if name == "-" {
 		return &output{file: os.Stdout}, nil
 	}
 	to := &output{name: name}
-	text, err := os.ReadFile(to.stateName())
-	going := err == nil && !restart
-	if going {
-		if err := json.Unmarshal(text, &to.state); err != nil {
-			return nil, fmt.Errorf("%s can't be read, --restart begins anew: %w", to.stateName(), err)
-		}
+	going, err := to.takeUp(what, restart)
+	if err != nil {
+		return nil, err
 	}
-	there, err := os.Stat(name)
+	_, err = os.Stat(name)
+	isNew := errors.Is(err, fs.ErrNotExist)
 	switch {
-	case err == nil && !going && !restart:
+	case isNew && to.state.Bytes > 0:
+		return nil, to.lost()
+	case !isNew && !going && !restart:
 		return nil, usage("%s is there already: name another file, or say --restart", name)
-	case going && to.state.Bytes > 0 && (err != nil || there.Size() < to.state.Bytes):
-		return nil, usage("%s lacks what %s says that it has: --restart begins anew", name, to.stateName())
 	}
-	if to.file, err = os.OpenFile(name, os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+	if to.file, err = os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
 		return nil, usage("%w", err)
 	}
 	if err = to.begin(); err != nil {
-		if there == nil {
+		if isNew {
 			err = errors.Join(err, os.Remove(name))
 		}
 		return nil, errors.Join(err, to.file.Close())
@@ -78,9 +79,48 @@ func openOutput(name string, restart bool) (*output, error) {
 	return to, nil
 }
 
+// takeUp reads how far an export was that is to go on, and reports whether there is one.
+// What is begun anew is forgotten before its file is touched.
+func (o *output) takeUp(what string, restart bool) (bool, error) {
+	if restart {
+		o.state.What = what
+		if err := os.Remove(o.stateName()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return false, usage("%w", err)
+		}
+		return false, nil
+	}
+	text, err := os.ReadFile(o.stateName())
+	if errors.Is(err, fs.ErrNotExist) {
+		o.state.What = what
+		return false, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &o.state)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s can't be read, --restart begins anew: %w", o.stateName(), err)
+	}
+	if o.state.What != what {
+		return false, usage("the export into %s that was cut off was of %s, not %s: ask for the same again, or say --restart",
+			o.name, o.state.What, what)
+	}
+	return true, nil
+}
+
+func (o *output) lost() error {
+	return usage("%s lacks what %s says that it has: --restart begins anew", o.name, o.stateName())
+}
+
 // begin puts the file to where it is whole, and keeps that: an export that is cut off at
 // once can be taken up, too.
 func (o *output) begin() error {
+	info, err := o.file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.Size() < o.state.Bytes:
+		return o.lost()
+	}
 	if err := o.file.Truncate(o.state.Bytes); err != nil {
 		return err
 	}

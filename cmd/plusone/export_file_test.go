@@ -11,14 +11,14 @@ func TestAnExportThatIsCutOffAtOnceCanBeTakenUp(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "likes.csv")
 	for range 2 { // the second finds what the first has left
-		to, err := openOutput(name, false)
+		to, err := openOutput(name, "likes as ndjson", false)
 		if err != nil {
 			t.Fatal(err)
 		}
 		_, _ = to.file.WriteString("half a li")
 		to.close()
 	}
-	to, err := openOutput(name, false)
+	to, err := openOutput(name, "likes as ndjson", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,18 +31,18 @@ func TestAnExportThatIsCutOffAtOnceCanBeTakenUp(t *testing.T) {
 func TestAnExportIsNotTakenUpInAFileThatLacksItsBeginning(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "likes.csv")
-	to, err := openOutput(name, false)
+	to, err := openOutput(name, "likes as ndjson", false)
 	if err != nil {
 		t.Fatal(err)
 	}
 	to.state.Bytes = 9
 	must(t, to.keep())
 	to.close()
-	if _, err := openOutput(name, false); !errors.As(err, new(usageError)) {
+	if _, err := openOutput(name, "likes as ndjson", false); !errors.As(err, new(usageError)) {
 		t.Errorf("a file that is too short: %v", err)
 	}
 	must(t, os.Remove(name))
-	if _, err := openOutput(name, false); !errors.As(err, new(usageError)) {
+	if _, err := openOutput(name, "likes as ndjson", false); !errors.As(err, new(usageError)) {
 		t.Errorf("a file that is gone: %v", err)
 	}
 	if _, err := os.Stat(name); err == nil {

@@ -46,7 +46,7 @@ func (c importCmd) Run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer in.close()
+	defer func() { in.close() }() // which the source may have set by then
 	rds, err := stores.OpenRedis(ctx, c.RedisURL, c.Unsafe)
 	if err != nil {
 		return err

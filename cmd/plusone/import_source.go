@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -52,7 +53,11 @@ func (c importCmd) openQuery(m transfer.Mapping) *input {
 		if err != nil {
 			return nil, usage("%w", err)
 		}
-		in.close = func() { q.Close(ctx) }
+		in.close = func() {
+			ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+			defer cancel()
+			q.Close(ending)
+		}
 		return q, nil
 	}
 	return in

@@ -61,6 +61,9 @@ func (c tokenJWTCmd) Run(out io.Writer) error {
 	if err := like.CheckUser(c.User); err != nil {
 		return usage("%w", err)
 	}
+	if c.TTL <= 0 {
+		return usage("--ttl must be more than nothing")
+	}
 	secret, err := os.ReadFile(c.JWTSecretFile)
 	if err != nil {
 		return usage("--jwt-secret-file: %w", err)
