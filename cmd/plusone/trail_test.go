@@ -87,11 +87,19 @@ func (w *watcher) parentOf(path string) string {
 // likeIn likes an item as alice within a trace.
 func likeIn(t *testing.T, url, item, trace string) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(context.Background(), "PUT", url+"/v1/items/"+item+"/like", nil)
+	askIn(t, "PUT", url+"/v1/items/"+item+"/like", trace, asUser("alice"))
+}
+
+// askIn asks for something within a trace.
+func askIn(t *testing.T, method, url, trace string, changes ...func(*http.Request)) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), method, url, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("X-User-ID", "alice")
+	for _, change := range changes {
+		change(req)
+	}
 	req.Header.Set("traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	req.Close = true
 	res, err := http.DefaultClient.Do(req)
@@ -100,7 +108,7 @@ func likeIn(t *testing.T, url, item, trace string) {
 	}
 	_ = res.Body.Close()
 	if res.StatusCode != 200 {
-		t.Fatalf("PUT %s: %s", item, res.Status)
+		t.Fatalf("%s %s: %s", method, url, res.Status)
 	}
 }
 
@@ -113,7 +121,7 @@ func TestATraceLeadsFromTheRequestThroughTheLogToWhoIsToldAndAsked(t *testing.T)
 		"OTEL_EXPORTER_OTLP_ENDPOINT=" + w.url, "OTEL_BSP_SCHEDULE_DELAY=50",
 	}, args("serve", migrated(t), ports, []string{
 		"--webhook-url=" + w.url + "/webhook", "--webhook-secret=" + secret, "--webhook-allow-private", "--webhook-window=500ms",
-		"--participant=points=" + w.url + "/participant", "--participant-secret=" + secret,
+		"--participant=points=" + w.url + "/participant", "--participant-secret=" + secret, keySetting(contractKey),
 	})...)
 	likeIn(t, p.find(t, publicURL), "page", trace)
 
@@ -139,6 +147,12 @@ func TestATraceLeadsFromTheRequestThroughTheLogToWhoIsToldAndAsked(t *testing.T)
 		t.Errorf("the parent of notify is %s, want the drain, %s", got, parent)
 	}
 	w.wantHeader(t, "/webhook", trace, notify)
+
+	const paid = "5bf92f3577b34da6a3ce929d0e0e4737"
+	askIn(t, "POST", p.find(t, publicURL)+"/v1/items/paid/votes", paid, byServer, sending(`{"ref":"pay-1","weight":5}`))
+	for _, step := range []string{"POST /v1/items/{item}/votes", "drain", "notify"} {
+		eventually(t, "of a vote there is a span "+step, func() bool { return w.span(paid, step) != nil })
+	}
 	if code := p.end(t, syscall.SIGTERM); code != exitOK {
 		t.Errorf("serve ends with %d", code)
 	}

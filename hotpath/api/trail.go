@@ -69,6 +69,18 @@ func (s *Server) follow(ctx context.Context, c *call, ops []like.Op, results []l
 			receipts, items = append(receipts, results[i].Receipt), append(items, ops[i].Item)
 		}
 	}
+	s.note(ctx, c, receipts, items)
+}
+
+// followVote is follow for a vote. A repeat has the receipt of the first one, which is
+// found only while that has not been drained.
+func (s *Server) followVote(ctx context.Context, c *call, item string, v *like.Voted) {
+	if c.span.SpanContext().IsSampled() {
+		s.note(ctx, c, []like.Receipt{v.Receipt}, []string{item})
+	}
+}
+
+func (s *Server) note(ctx context.Context, c *call, receipts []like.Receipt, items []string) {
 	if len(items) == 0 {
 		return
 	}

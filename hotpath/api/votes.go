@@ -61,6 +61,9 @@ func (s *Server) vote(ctx context.Context, c *call, op like.VoteOp) (err error) 
 		return err
 	}
 	s.metrics.voted(voteState(&v))
+	if c.span != nil && op.Want != like.LookAtVote {
+		s.followVote(ctx, c, op.Item, &v)
+	}
 	return c.answer(appendVote(c.body[:0], op, &v))
 }
 
