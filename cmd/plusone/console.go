@@ -21,7 +21,7 @@ func (p *process) console(o settings.Internal, checks []listener.Check) *console
 	}
 	return console.New(console.Options{
 		Settings: p.inForce, Examine: p.examine,
-		Token: console.Token(o.InternalToken), Secret: p.layout.Secret,
+		Token: console.Token(o.InternalToken), Open: p.open, Secret: p.layout.Secret,
 		Role: p.role, Metrics: p.registry, MemoryBound: p.tuning.ResidentMaxBytes,
 		Checks: func(ctx context.Context) []console.Check { return listener.Look(ctx, checks) },
 		Ledger: p.ledger, Log: p.logs, Reconciler: p.compares,

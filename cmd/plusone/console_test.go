@@ -3,6 +3,9 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"net/http"
+	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +19,46 @@ func TestTheConsoleWorksInABrowser(t *testing.T) {
 	h := dev(t, filepath.Join(t.TempDir(), "data"), "--webhook-window=100ms", "--internal-token=sha256:"+hex.EncodeToString(sum[:]))
 	if n := inBrowser(t, "console.test.js", "PLUSONE_INSIDE="+h.inside, "PLUSONE_TOKEN="+token, "PLUSONE_API="+h.api, "PLUSONE_KEY="+h.key); n < 9 {
 		t.Errorf("%d are not all tests", n)
+	}
+}
+
+func TestInDevEverybodyLooksAndWhoActsLogsIn(t *testing.T) {
+	t.Parallel()
+	data := filepath.Join(t.TempDir(), "data")
+	h := dev(t, data)
+	token, err := os.ReadFile(filepath.Join(data, "internal-token"))
+	must(t, err)
+	h.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	form := func(path string, values url.Values, cookie string) *http.Response {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, h.inside+path, strings.NewReader(values.Encode()))
+		must(t, err)
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Cookie", cookie)
+		res, err := h.client.Do(req)
+		must(t, err)
+		_ = res.Body.Close()
+		return res
+	}
+	for _, page := range []string{"/console/", "/console/repairs", "/readyz", "/metrics"} {
+		if code, body := request(t, "GET", h.inside+page); code != http.StatusOK || strings.Contains(page, "console") && !strings.Contains(body, "Log in to act") {
+			t.Errorf("%s: %d", page, code)
+		}
+	}
+	act := url.Values{"act": {"item/freeze"}, "id": {"page"}, "reason": {"a test"}}
+	if to := form("/console/act", act, "").Header.Get("Location"); !strings.HasPrefix(to, "/console/login") {
+		t.Errorf("a stranger acts and is led to %q", to)
+	}
+	if code, _ := request(t, "POST", h.inside+"/items/page/freeze"); code != http.StatusUnauthorized {
+		t.Errorf("a stranger's program: %d", code)
+	}
+	res := form("/console/login", url.Values{"token": {strings.TrimSpace(string(token))}}, "")
+	if res.StatusCode != http.StatusSeeOther || len(res.Cookies()) != 1 {
+		t.Fatalf("login: %s", res.Status)
+	}
+	cookie := res.Cookies()[0]
+	if res := form("/console/act", act, cookie.Name+"="+cookie.Value); res.StatusCode != http.StatusForbidden {
+		t.Errorf("without its form: %s", res.Status)
 	}
 }
 

@@ -101,6 +101,10 @@ func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, o
 	}
 	hash := sha256.Sum256([]byte(box.ServerKey))
 	c.ServerKeys = append(c.ServerKeys, "dev=sha256:"+hex.EncodeToString(hash[:]))
+	if c.InternalToken == nil { // to act in the console; all may look, as without one
+		hash := sha256.Sum256([]byte(box.InternalToken))
+		c.InternalToken, p.open = hash[:], true
+	}
 	p.add("private servers", box.Watch)
 	err = p.addWorker(c.workerSettings)
 	if err == nil {
@@ -108,7 +112,7 @@ func (c devCmd) runOver(ctx context.Context, p *process, box *sandbox.Sandbox, o
 		err = p.addDemo(ctx, public, inside.Addr().String(), box.ServerKey, c.apiSettings)
 	}
 	if err == nil {
-		err = welcome(out, box, "http://"+public.Addr().String(), "http://"+inside.Addr().String())
+		err = welcome(out, box, "http://"+public.Addr().String(), "http://"+inside.Addr().String(), p.open)
 	}
 	if err != nil {
 		return errors.Join(err, inside.Close(), public.Close())
@@ -164,14 +168,18 @@ func listenNear(out io.Writer, preferred, wanted string, open func() (net.Listen
 }
 
 // welcome tells the person what runs where, and what to try.
-func welcome(out io.Writer, box *sandbox.Sandbox, public, inside string) error {
+func welcome(out io.Writer, box *sandbox.Sandbox, public, inside string, open bool) error {
+	acting := ""
+	if open {
+		acting = "\n            to act in the console, log in with the token in " + filepath.Join(box.Dir, "internal-token")
+	}
 	_, err := fmt.Fprintf(out, `
 plusone dev runs. Ctrl-C ends it and what it started.
 
   look      %[1]s  (posts to like, and a storm: open it in a browser)
 
   API       %[1]s
-  inside    %[2]s  (/console/ /readyz /metrics /tasks/)
+  inside    %[2]s  (/console/ /readyz /metrics /tasks/)%[9]s
   redis     %[3]s  %[4]s
   postgres  %[5]s  %[6]s
   data      %[7]s
@@ -187,6 +195,6 @@ Other commands take these stores, such as plusone doctor:
 
   export PLUSONE_REDIS_URL='%[3]s' PLUSONE_POSTGRES_URL='%[5]s'
 
-`, public, inside, box.Redis, box.RedisIs, box.Postgres, box.PostgresIs, box.Dir, filepath.Join(box.Dir, "server-key"))
+`, public, inside, box.Redis, box.RedisIs, box.Postgres, box.PostgresIs, box.Dir, filepath.Join(box.Dir, "server-key"), acting)
 	return err
 }

@@ -48,6 +48,7 @@ type process struct {
 	compares *reconcile.Reconciler
 	inForce  settings.Table  // what it was started with
 	exam     doctor.Settings // the same, for an examination
+	open     bool            // the internal listener wants its token of those who act alone
 	logs     *counter.Log
 	queue    *tasks.Queue
 	bell     *tasks.Bell
@@ -186,7 +187,7 @@ func (p *process) add(name string, run func(context.Context) error) {
 func (p *process) run(ctx context.Context, inside net.Listener, o settings.Internal) error {
 	checks := append(p.storeChecks(), p.checks...)
 	server, err := listener.New(listener.Options{
-		Listener: inside, Token: console.Token(o.InternalToken), Registry: p.registry, Console: p.console(o, checks),
+		Listener: inside, Token: console.Token(o.InternalToken), Open: p.open, Registry: p.registry, Console: p.console(o, checks),
 		Queues: p.redis.Queues(), Checks: checks, Sagas: p.ledger, Items: p.items(), Letters: p.ledger, Revocations: p.ledger, Log: p.log,
 	})
 	if err != nil {

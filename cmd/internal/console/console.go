@@ -24,6 +24,7 @@ const Root = "/console/"
 // Options are what the console shows, and through what it acts.
 type Options struct {
 	Token  Token  // that a person must show; nil: nobody may act
+	Open   bool   // who only looks need not show it
 	Secret []byte // that all processes on the ledger share
 
 	Role        string              // of this process, as its command is called
@@ -143,7 +144,7 @@ func (c *Console) Knows(r *http.Request) bool {
 // token otherwise may look.
 func (c *Console) known(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if c.opt.Token == nil || c.Knows(r) || c.opt.Token.Shown(r) {
+		if c.opt.Token == nil || c.opt.Open || c.Knows(r) || c.opt.Token.Shown(r) {
 			next(w, r)
 			return
 		}

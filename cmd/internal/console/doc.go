@@ -8,7 +8,8 @@
 //     logged in with the listener's token, from a page of this process, who says why;
 //     it goes the same way as the command of that name, and who, why and when are kept.
 //   - What can't be taken back is asked twice.
-//   - Without a token to be shown nobody can log in, and nobody can act.
+//   - Without a token to be shown nobody can log in, and nobody can act. plusone dev lets
+//     everybody look, and wants its token of those who act.
 //   - A store that is away takes its part of a page with it and no other: the page
 //     says which, and what to do. Every question to a store has a deadline.
 //   - Pages load nothing from anywhere else and run no script but the embedded ones.

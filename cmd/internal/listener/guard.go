@@ -13,12 +13,13 @@ import (
 // not an operator's, also this without a token, and what a foreign web page may have
 // sent, and keeps pages from being framed or from loading anything from elsewhere.
 // The console, unless that is nil, guards its own pages; who has logged in there may
-// look at all others.
-func guard(token console.Token, pages *console.Console, next http.Handler) http.Handler {
+// look at all others. With open everybody may look, as without a token.
+func guard(token console.Token, open bool, pages *console.Console, next http.Handler) http.Handler {
+	open = open || token == nil
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		looks := r.Method == http.MethodGet || r.Method == http.MethodHead
 		switch {
-		case token == nil && !ownHost(r.Host): // a rebound name knows no token, so with one any name will do
+		case open && !ownHost(r.Host): // a rebound name knows no token, so where one is wanted any name will do
 			http.Error(w, "this listener answers to localhost and to addresses only", http.StatusMisdirectedRequest)
 		case foreign(r):
 			http.Error(w, "sent by a page of another site", http.StatusForbidden)
@@ -27,7 +28,7 @@ func guard(token console.Token, pages *console.Console, next http.Handler) http.
 			pages.ServeHTTP(w, r)
 		case pages != nil && r.URL.Path == "/" && looks && strings.Contains(r.Header.Get("Accept"), "text/html"):
 			http.Redirect(w, r, console.Root, http.StatusSeeOther)
-		case token != nil && !token.Shown(r) && !(looks && pages != nil && pages.Knows(r)):
+		case token != nil && !token.Shown(r) && !(looks && (open || pages != nil && pages.Knows(r))):
 			w.Header().Set("WWW-Authenticate", `Basic realm="plusone", charset="UTF-8"`)
 			http.Error(w, "this listener wants its token", http.StatusUnauthorized)
 		case !looks && (token == nil || !acts(r.URL.Path)):

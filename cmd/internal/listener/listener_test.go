@@ -34,8 +34,19 @@ func serveWith(t *testing.T, token console.Token, checks ...listener.Check) (add
 	return serveConsole(t, token, nil, checks...)
 }
 
+// serveOpen serves everybody who only looks.
+func serveOpen(t *testing.T, token console.Token) (addr string, rdb *redis.Client) {
+	t.Helper()
+	return serveAs(t, listener.Options{Token: token, Open: true})
+}
+
 // serveConsole serves pages for people, too.
 func serveConsole(t *testing.T, token console.Token, pages *console.Console, checks ...listener.Check) (addr string, rdb *redis.Client) {
+	t.Helper()
+	return serveAs(t, listener.Options{Token: token, Console: pages, Checks: checks})
+}
+
+func serveAs(t *testing.T, options listener.Options) (addr string, rdb *redis.Client) {
 	t.Helper()
 	o, err := redis.ParseURL(privatetest.Redis(t).URL())
 	if err != nil {
@@ -45,10 +56,9 @@ func serveConsole(t *testing.T, token console.Token, pages *console.Console, che
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := listener.New(listener.Options{
-		Listener: l, Token: token, Console: pages, Registry: prometheus.NewPedanticRegistry(), Queues: asynq.RedisClientOpt{Addr: o.Addr},
-		Checks: checks, Log: slog.New(slog.DiscardHandler),
-	})
+	options.Listener, options.Registry = l, prometheus.NewPedanticRegistry()
+	options.Queues, options.Log = asynq.RedisClientOpt{Addr: o.Addr}, slog.New(slog.DiscardHandler)
+	s, err := listener.New(options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,7 +4,8 @@
 //
 // Without a token it asks nobody who they are, so it listens on loopback only and
 // refuses requests whose Host is a name that somebody else may own (DNS
-// rebinding). With one, nobody is answered who does not show it. Either way it
+// rebinding). With one, nobody is answered who does not show it, unless it is open to
+// those who look. Either way it
 // refuses what a page of another site sends, and changes nothing on any request,
 // but what operators act on, for who shows a token and says why.
 package listener
@@ -33,6 +34,7 @@ import (
 type Options struct {
 	Listener net.Listener  // taken over
 	Token    console.Token // that requests must show
+	Open     bool          // who only looks need not show it
 	Registry *prometheus.Registry
 	Console  *console.Console // nil: there is none
 	Queues   asynq.RedisConnOpt
@@ -87,7 +89,7 @@ func New(o Options) (*Server, error) {
 		PayloadFormatter: asynqmon.PayloadFormatterFunc(formatPayload),
 	})
 	s.http = &http.Server{
-		Handler:           guard(o.Token, o.Console, routes(o, prometheus.Gatherers{o.Registry, around}, s.dashboard)),
+		Handler:           guard(o.Token, o.Open, o.Console, routes(o, prometheus.Gatherers{o.Registry, around}, s.dashboard)),
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,

@@ -6,6 +6,7 @@
 //	postgres/       cluster, password and log of the private Postgres
 //	postgres-bin/   programs that were downloaded, if they had to be
 //	server-key      the development server key, readable by its owner only
+//	internal-token  the token of the internal listener, the same
 //	.gitignore      keeps all of it out of a repository
 //
 // Servers that already run on this machine are neither used nor touched. The
@@ -45,6 +46,7 @@ type Sandbox struct {
 	Redis, Postgres     string // URLs
 	RedisIs, PostgresIs string // what they are, for people
 	ServerKey           string // in plain
+	InternalToken       string // in plain
 	Dir                 string // absolute
 	InMemory            bool   // Redis keeps nothing
 	lock                *os.File
@@ -61,7 +63,7 @@ func Open(ctx context.Context, o Options) (_ *Sandbox, err error) {
 			err = errors.Join(err, s.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	for _, step := range []func(context.Context, Options) error{s.claim, s.startRedis, s.startPostgres, s.serverKey} {
+	for _, step := range []func(context.Context, Options) error{s.claim, s.startRedis, s.startPostgres, s.secrets} {
 		if err := step(ctx, o); err != nil {
 			return nil, err
 		}
@@ -124,8 +126,11 @@ func (s *Sandbox) startPostgres(ctx context.Context, o Options) (err error) {
 	return nil
 }
 
-func (s *Sandbox) serverKey(context.Context, Options) (err error) {
-	s.ServerKey, err = secret(filepath.Join(s.Dir, "server-key"))
+func (s *Sandbox) secrets(context.Context, Options) (err error) {
+	if s.ServerKey, err = secret(filepath.Join(s.Dir, "server-key")); err != nil {
+		return err
+	}
+	s.InternalToken, err = secret(filepath.Join(s.Dir, "internal-token"))
 	return err
 }
 
