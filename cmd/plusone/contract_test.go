@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 type contract struct {
 	doc        *openapi3.T
 	operations map[string]*routers.Route // by id
+	calls      map[string]*routers.Route // of others by plusone: what the description calls webhooks
 	answered   map[string]bool           // "id status"
 	client     *http.Client
 }
@@ -36,10 +38,15 @@ func newContract(t *testing.T) *contract {
 	for _, schema := range doc.Components.Schemas {
 		noOthers(schema)
 	}
-	c := &contract{doc: doc, operations: map[string]*routers.Route{}, answered: map[string]bool{}, client: newClient(t)}
+	c := &contract{doc: doc, operations: map[string]*routers.Route{}, calls: map[string]*routers.Route{}, answered: map[string]bool{}, client: newClient(t)}
 	for path, item := range doc.Paths.Map() {
 		for method, op := range item.Operations() {
 			c.operations[op.OperationID] = &routers.Route{Spec: doc, Path: path, PathItem: item, Method: method, Operation: op}
+		}
+	}
+	for name, item := range doc.Webhooks {
+		for method, op := range item.Operations() {
+			c.calls[op.OperationID] = &routers.Route{Spec: doc, Path: name, PathItem: item, Method: method, Operation: op}
 		}
 	}
 	for _, media := range []string{"text/event-stream", "text/html", "text/javascript"} {
@@ -125,6 +132,24 @@ func (c *contract) ask(t *testing.T, base, operation string, want int, params at
 	return s
 }
 
+// called holds a call that plusone has made of somebody, and the answer, to the description.
+func (c *contract) called(t *testing.T, operation string, h heard) {
+	t.Helper()
+	req := httptest.NewRequest(http.MethodPost, "http://receiver.example/", strings.NewReader(h.body))
+	req.Header = h.header
+	o := &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true}
+	input := &openapi3filter.RequestValidationInput{Request: req, Route: c.calls[operation], Options: o}
+	if err := openapi3filter.ValidateRequest(t.Context(), input); err != nil {
+		t.Errorf("%s: %s is not as described: %v", operation, h.body, err)
+	}
+	if err := openapi3filter.ValidateResponse(t.Context(), &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: h.status, Header: h.answerHeader, Body: io.NopCloser(strings.NewReader(h.answer)), Options: o,
+	}); err != nil {
+		t.Errorf("%s: the answer %d %s is not as described: %v", operation, h.status, h.answer, err)
+	}
+	c.answered[operation] = true
+}
+
 // body is an answer's body, of a stream its first event.
 func body(t *testing.T, res *http.Response) string {
 	t.Helper()
@@ -146,6 +171,11 @@ func body(t *testing.T, res *http.Response) string {
 // been answered.
 func (c *contract) complete(t *testing.T) {
 	t.Helper()
+	for id := range c.calls {
+		if !c.answered[id] {
+			t.Errorf("nobody was called by %s", id)
+		}
+	}
 	for id, route := range c.operations {
 		for status := range route.Operation.Responses.Map() {
 			if status != "default" && !c.answered[id+" "+status] {

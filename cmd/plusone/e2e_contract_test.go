@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -8,10 +10,14 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"plusone/tasks/barrier"
 )
 
 const contractKey = "a-server-key-for-the-contract"
@@ -28,17 +34,11 @@ func TestTheServerDoesWhatItsDescriptionSays(t *testing.T) {
 	t.Parallel()
 	c := newContract(t)
 	stores := migrated(t)
-	var told atomic.Pointer[[]byte]
-	hook := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		b, err := io.ReadAll(r.Body)
-		if err == nil {
-			told.Store(&b)
-		}
-	}))
-	defer hook.Close()
+	others := newOthers(t)
 	serve := start(t, args("serve", stores, ports, []string{
 		keySetting(contractKey), "--quota=3/8784h", "--user-rate=1000", "--user-burst=1000", "--max-body=5000",
-		"--webhook-window=100ms", "--webhook-allow-private", "--webhook-url=" + hook.URL, "--webhook-secret=" + hookSecret,
+		"--webhook-window=100ms", "--webhook-allow-private", "--webhook-url=" + others.url + "/itemLikesChanged", "--webhook-secret=" + hookSecret,
+		"--participant=points=" + others.url + "/participantAsked", "--participant-secret=" + hookSecret, "--saga-alert-url=" + others.url + "/sagasStuck",
 	})...)
 	cookie := start(t, args("api", stores, ports, []string{"--auth=cookie", "--max-conns=1", keySetting(contractKey)})...)
 	limited := start(t, args("api", stores, ports, []string{"--address-rate=0.001", "--address-burst=1"})...)
@@ -61,14 +61,86 @@ func TestTheServerDoesWhatItsDescriptionSays(t *testing.T) {
 	t.Run("refusals", func(t *testing.T) {
 		c.refusals(t, base, cookie.find(t, publicURL), limited.find(t, publicURL))
 	})
-	t.Run("webhook", func(t *testing.T) {
-		eventually(t, "a receiver is told", func() bool { return told.Load() != nil })
-		var event any
-		must(t, json.Unmarshal(*told.Load(), &event))
-		schema := c.doc.Webhooks["itemLikesChanged"].Post.RequestBody.Value.Content["application/json"].Schema
-		must(t, schema.Value.VisitJSON(event, openapi3.EnableJSONSchema2020()))
-	})
+	t.Run("calls of others", func(t *testing.T) { c.others(t, others, stores) })
 	c.complete(t)
+}
+
+// unwanted is a user whose likes the participant rejects.
+const unwanted = "unwanted"
+
+// heard is a call that plusone has made of somebody else, and what that has answered.
+type heard struct {
+	header, answerHeader http.Header
+	body, answer         string
+	status               int
+}
+
+// others are those whom plusone calls; each hears what is sent to its path.
+type others struct {
+	url string
+	mu  sync.Mutex
+	all map[string][]heard
+}
+
+func newOthers(t *testing.T) *others {
+	t.Helper()
+	o := &others{all: map[string][]heard{}}
+	v, err := barrier.NewVerifier(hookSecret)
+	must(t, err)
+	agrees := barrier.Handler(v, 5*time.Second, func(_ context.Context, _ barrier.Step, ops []barrier.Op) (all []barrier.Answer, _ error) {
+		for _, op := range ops {
+			if op.User == unwanted {
+				all = append(all, op.Rejected("no points"))
+				continue
+			}
+			all = append(all, op.Done())
+		}
+		return all, nil
+	})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return // it will be sent again
+		}
+		said := httptest.NewRecorder()
+		if r.URL.Path == "/participantAsked" {
+			r.Body = io.NopCloser(bytes.NewReader(body))
+			agrees.ServeHTTP(said, r)
+		} else {
+			said.WriteHeader(http.StatusNoContent)
+		}
+		w.Header().Set("Content-Type", said.Header().Get("Content-Type"))
+		w.WriteHeader(said.Code)
+		_, _ = w.Write(said.Body.Bytes())
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.all[r.URL.Path[1:]] = append(o.all[r.URL.Path[1:]], heard{r.Header, said.Header(), string(body), said.Body.String(), said.Code})
+	}))
+	t.Cleanup(server.Close)
+	o.url = server.URL
+	return o
+}
+
+func (o *others) heard(operation string) []heard {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all[operation]
+}
+
+// others wants each of those to be called, and calls and answers to be as described.
+func (c *contract) others(t *testing.T, o *others, stores []string) {
+	pool, err := pgxpool.New(t.Context(), stores[len(stores)-1])
+	must(t, err)
+	defer pool.Close()
+	_, err = pool.Exec(t.Context(), `INSERT INTO sagas (id, shard, version, item_id, user_id, liked, participants, state, step, last_error)
+	                                 VALUES ('sag_stuck', 0, 1, 'page', 'ann', true, '{points}', 'stuck', 1, 'it answered 500')`)
+	must(t, err)
+	for operation := range c.calls {
+		eventually(t, "somebody is called by "+operation, func() bool { return len(o.heard(operation)) > 0 })
+		for _, h := range o.heard(operation) {
+			c.called(t, operation, h)
+		}
+	}
 }
 
 func (c *contract) likes(t *testing.T, base string) {
@@ -96,6 +168,11 @@ func (c *contract) likes(t *testing.T, base string) {
 	for _, user := range []string{"ann", "bob"} {
 		c.ask(t, base, "readReceipt", 200, at{"receipt": receipt}, asUser(user))
 	}
+	bad := c.ask(t, base, "like", 200, page, asUser(unwanted)).json["receipt"].(string)
+	eventually(t, "a like is taken back", func() bool {
+		s := c.ask(t, base, "readReceipt", 200, at{"receipt": bad}, asUser(unwanted))
+		return s.json["state"] == "compensated" && s.json["by"] == "points" && s.json["reason"] == "no points"
+	})
 	c.ask(t, base, "readReceipt", 404, at{"receipt": "0-5000000000000-0"})
 	c.ask(t, base, "readReceipt", 400, at{"receipt": "nonsense"})
 	eventually(t, "the likes are listed", func() bool {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/getkin/kin-openapi/openapi3"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 )
@@ -170,6 +171,9 @@ func wantProblem(t testing.TB, a *answer, status int, code string) map[string]an
 	if p["code"] != code || p["status"] != float64(status) || p["title"] != http.StatusText(status) ||
 		p["type"] != "about:blank" || p["detail"] == "" {
 		t.Fatalf("got %s, want code %s", a.body, code)
+	}
+	if err := problemSchema().VisitJSON(p, openapi3.EnableJSONSchema2020()); err != nil {
+		t.Fatalf("%s is not as the description says: %v", a.body, err)
 	}
 	if id := a.header.Get("X-Request-Id"); id == "" || p["request_id"] != id {
 		t.Fatalf("the document has request id %v, the header %q", p["request_id"], id)

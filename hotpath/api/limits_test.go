@@ -186,6 +186,14 @@ func TestAPanicIsAProblemAndNotTheEnd(t *testing.T) {
 	}
 }
 
+func TestWhatPostgresRefusesForGoodIsTheClientsToMend(t *testing.T) {
+	s := start(t, nil)
+	s.store.failOp = func(like.Op) error { return fmt.Errorf("check constraint of 10.1.2.3: %w", like.ErrRefused) }
+	if a := s.do(t, "PUT", "/v1/items/a/like", "", as("u")); strings.Contains(wantProblem(t, a, 422, "refused")["detail"].(string), "10.1.2.3") {
+		t.Errorf("the answer tells %s", a.body)
+	}
+}
+
 func TestAnOutageDoesNotFloodTheLog(t *testing.T) {
 	s := start(t, nil)
 	s.store.fail = like.ErrUnavailable

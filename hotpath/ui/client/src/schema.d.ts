@@ -381,6 +381,47 @@ export interface webhooks {
         patch?: never;
         trace?: never;
     };
+    participantAsked: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A participant is asked
+         * @description `try` asks whether likes and unlikes may stay, `compensate` gives back what a `try` has done. Both are repeated until they are answered, so a `key` must have its effect
+         *     once, a `compensate` without its `try` none, and a `try` after its `compensate` none. Signed as webhooks are. All but 200 is asked again.
+         */
+        post: operations["participantAsked"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    sagasStuck: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Somebody is told of what is stuck
+         * @description For `--saga-alert-url`: compensations that have failed ten times wait for a person. Each is told once, and again until the answer is 2xx. Signed as webhooks are.
+         */
+        post: operations["sagasStuck"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export interface components {
     schemas: {
@@ -764,6 +805,92 @@ export interface components {
             };
         };
         /**
+         * @example {
+         *       "step": "try",
+         *       "ops": [
+         *         {
+         *           "saga": "sag_1",
+         *           "key": "sag_1:points:try",
+         *           "item": "post-1",
+         *           "user": "alice",
+         *           "liked": true,
+         *           "receipt": "0-1795246582056-0"
+         *         }
+         *       ]
+         *     }
+         */
+        Call: {
+            /** @enum {string} */
+            step: "try" | "compensate";
+            ops: {
+                /** @description The change's, each once in a call. */
+                saga: string;
+                /** @description The step's; the same in every repeat. */
+                key: string;
+                item: components["schemas"]["ItemID"];
+                user: components["schemas"]["UserID"];
+                /** @description What the user wants; a compensation gives that back. */
+                liked: boolean;
+                receipt: components["schemas"]["ReceiptID"];
+            }[];
+        };
+        /**
+         * @example {
+         *       "results": [
+         *         {
+         *           "saga": "sag_1",
+         *           "result": "done"
+         *         },
+         *         {
+         *           "saga": "sag_2",
+         *           "result": "rejected",
+         *           "reason": "too many points"
+         *         }
+         *       ]
+         *     }
+         */
+        Answers: {
+            results: {
+                saga: string;
+                /**
+                 * @description `rejected` is for good, and for a `try` alone: what others have done is given back and the like taken back. `retry` asks to be asked later.
+                 * @enum {string}
+                 */
+                result: "done" | "rejected" | "retry";
+                /** @description Told to the user, by the receipt. */
+                reason?: string;
+            }[];
+        };
+        /**
+         * @example {
+         *       "type": "sagas.stuck",
+         *       "timestamp": "2026-11-21T08:16:30Z",
+         *       "data": {
+         *         "sagas": [
+         *           {
+         *             "saga": "sag_1",
+         *             "item": "post-1",
+         *             "participant": "points",
+         *             "error": "it answered 500"
+         *           }
+         *         ]
+         *       }
+         *     }
+         */
+        Alert: {
+            /** @constant */
+            type: "sagas.stuck";
+            timestamp: components["schemas"]["Time"];
+            data: {
+                sagas: {
+                    saga: string;
+                    item: components["schemas"]["ItemID"];
+                    participant: string;
+                    error: string;
+                }[];
+            };
+        };
+        /**
          * @description RFC 9457. Switch on `code`.
          * @example {
          *       "type": "about:blank",
@@ -1006,6 +1133,9 @@ export type CountedVote = components['schemas']['CountedVote'];
 export type Notifications = components['schemas']['Notifications'];
 export type Notification = components['schemas']['Notification'];
 export type Event = components['schemas']['Event'];
+export type Call = components['schemas']['Call'];
+export type Answers = components['schemas']['Answers'];
+export type Alert = components['schemas']['Alert'];
 export type Problem = components['schemas']['Problem'];
 export type Code = components['schemas']['Code'];
 export type ResponseChange = components['responses']['Change'];
@@ -1665,12 +1795,14 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description The notification's id; the same in every attempt. */
+                /** @description The message's id; the same in every attempt. */
                 "webhook-id": string;
                 /** @description Seconds since 1970. */
                 "webhook-timestamp": string;
-                /** @description One or two signatures. */
+                /** @description A signature by each secret, a space between them. */
                 "webhook-signature": string;
+                /** @description The trace (W3C) of what is told, when plusone follows it. */
+                traceparent?: string;
             };
             path?: never;
             cookie?: never;
@@ -1690,6 +1822,70 @@ export interface operations {
             };
             /** @description Not wanted any more, nor any other attempt. */
             410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+        };
+    };
+    participantAsked: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The message's id; the same in every attempt. */
+                "webhook-id": string;
+                /** @description Seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description A signature by each secret, a space between them. */
+                "webhook-signature": string;
+                /** @description The trace (W3C) of what is told, when plusone follows it. */
+                traceparent?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Call"];
+            };
+        };
+        responses: {
+            /** @description What became of each; what is not answered is asked again. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Answers"];
+                };
+            };
+        };
+    };
+    sagasStuck: {
+        parameters: {
+            query?: never;
+            header: {
+                /** @description The message's id; the same in every attempt. */
+                "webhook-id": string;
+                /** @description Seconds since 1970. */
+                "webhook-timestamp": string;
+                /** @description A signature by each secret, a space between them. */
+                "webhook-signature": string;
+                /** @description The trace (W3C) of what is told, when plusone follows it. */
+                traceparent?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Alert"];
+            };
+        };
+        responses: {
+            /** @description Taken. */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
