@@ -29,7 +29,7 @@ func TestTheDoctorsFindingsComeWithTheWorstFirst(t *testing.T) {
 		t.Errorf("before it has looked: %d %s", a.code, a.body)
 	}
 	whole := p.get("/console/findings").body
-	for _, want := range []string{"3 checks: 1 wrong, 1 warnings", "Fix: &lt;always&gt;", "<nav"} {
+	for _, want := range []string{"3 checks: 1 wrong, 1 warning.", "Fix: &lt;always&gt;", "<nav"} {
 		if !strings.Contains(whole, want) {
 			t.Errorf("the page lacks %q", want)
 		}

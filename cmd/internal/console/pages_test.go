@@ -158,6 +158,44 @@ func TestListsGoOnWhereTheirPageEnds(t *testing.T) {
 	}
 }
 
+func TestEveryListGoesOnBehindItsLastRow(t *testing.T) {
+	h := newHouse(t, secret)
+	const rows = 2*rowsPage + 20
+	h.exec(`INSERT INTO dead_letters (shard, version, item_id, user_id, liked, undone, error)
+	        SELECT 0, n, 'post', 'u' || n, true, true, 'it said no' FROM generate_series(1, $1::int) n`, rows)
+	h.exec(`INSERT INTO repairs (run, shard, item_id, user_id, side, before, after, cause, repaired)
+	        SELECT 'r', 0, 'post', 'u' || n, 'counter', '1', '2', 'a test', true FROM generate_series(1, $1::int) n`, rows)
+	h.exec(`INSERT INTO sagas (id, shard, version, item_id, user_id, liked, participants)
+	        SELECT 'sag_' || n, 0, n, 'post', 'u' || n, true, '{points}' FROM generate_series(1, $1::int) n`, rows)
+	p := h.login()
+	for _, i := range names("cold", rows) {
+		if a := p.act("item/freeze", i, "a test"); a.code != 303 {
+			t.Fatalf("%d %s", a.code, a.body)
+		}
+	}
+	for path, link := range map[string]string{
+		"/console/letters?item=post&done=letter/drop": "/console/letter?id=", "/console/sagas?item=post": "/console/saga?id=",
+		"/console/frozen": "/console/item?id=", "/console/repairs?item=post": `<td class="id">u`,
+	} {
+		seen, at := 0, path
+		for range 4 {
+			body := p.get(at).body
+			seen += strings.Count(body, link)
+			next := regexp.MustCompile(`rel="next" href="([^"]+)"`).FindStringSubmatch(body)
+			if next == nil {
+				break
+			}
+			at = strings.ReplaceAll(next[1], "&amp;", "&")
+			if strings.Contains(path, "item=") != strings.Contains(at, "item=") || strings.Contains(at, "done=") {
+				t.Errorf("%s goes on with %s", path, at)
+			}
+		}
+		if seen != rows {
+			t.Errorf("%s shows %d of %d", path, seen, rows)
+		}
+	}
+}
+
 func TestAStoreThatIsAwayTakesItsPartAlone(t *testing.T) {
 	h := newHouse(t, secret)
 	h.like("post", "u")

@@ -16,10 +16,14 @@ function reached(ok) {
   away.hidden = false;
 }
 
-// ask fetches something of ours; who is not logged in any more goes to the form.
+// ask fetches something of ours; who is not logged in any more goes to the form, and
+// nothing of that is shown here.
 async function ask(url, headers, seconds = 8) {
   const answer = await fetch(url, { headers, signal: AbortSignal.timeout(seconds * 1000) });
-  if (answer.redirected) location.reload();
+  if (answer.redirected) {
+    location.reload();
+    await new Promise(() => {});
+  }
   if (!answer.ok) throw new Error(answer.statusText);
   return answer;
 }
@@ -51,6 +55,9 @@ for (const part of document.querySelectorAll("[data-fresh]")) {
     if (!part.contains(document.activeElement)) part.innerHTML = text;
   });
 }
+
+// Where the menu is a row, its entry of this page is in sight.
+document.querySelector("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
 // A table that is wider than its place can be moved by the keyboard, too.
 const wide = new ResizeObserver((boxes) => {
@@ -86,7 +93,7 @@ addEventListener("pageshow", () => { // also when somebody comes back to it
 const span = 15 * 60, shortest = 2 * 60;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const figure = new Intl.NumberFormat("en", { maximumSignificantDigits: 3 });
-const show = (v) => (v == null ? "–" : v >= 1e4 ? Math.round(v).toLocaleString("en") : figure.format(v));
+const show = (v) => (v == null ? "–" : v >= 100 ? Math.round(v).toLocaleString("en") : figure.format(v));
 
 // lonely are the places of values that no line leads to.
 const lonely = (values) => values.flatMap((v, i) => (v != null && values[i - 1] == null && values[i + 1] == null ? [i] : []));
