@@ -56,6 +56,9 @@ func (p *process) checkShards(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w (plusone doctor tells the number that Postgres has)", err)
 	}
+	if open == len(shards) {
+		return fmt.Sprintf("all %d are open", open), nil
+	}
 	return fmt.Sprintf("%d of %d are open, the others open with the first like", open, len(shards)), nil
 }
 

@@ -51,5 +51,5 @@ func restyle(text []byte) []byte {
 	text = elsewhere.ReplaceAll(text, nil)
 	text = bytes.Replace(text, []byte("</head>"), []byte(`<link rel="stylesheet" href="`+console.Asset("queues.css")+`"></head>`), 1)
 	return bytes.Replace(text, []byte("<body>"),
-		[]byte(`<body><a class="plusone" href="`+console.Root+`"><img src="`+console.Asset("icon.svg")+`" alt=""> plusone</a>`), 1)
+		[]byte(`<body><nav aria-label="Console"><a class="plusone" href="`+console.Root+`"><img src="`+console.Asset("icon.svg")+`" alt=""> plusone</a></nav>`), 1)
 }
