@@ -59,7 +59,7 @@ func IsOn(env func(string) string) (bool, error) {
 
 // Start starts what sends spans of a process with a role; Run has to be called.
 func Start(ctx context.Context, role, version string) (*Telemetry, error) {
-	otel.SetErrorHandler(otel.ErrorHandlerFunc(newReporter().Handle))
+	otel.SetErrorHandler(new(reporter))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)
@@ -96,8 +96,6 @@ const reportEvery = time.Minute
 
 // reporter logs what the SDK complains of, at most once in reportEvery.
 type reporter struct{ next atomic.Int64 }
-
-func newReporter() *reporter { return new(reporter) }
 
 // Handle implements the SDK's error handler.
 func (r *reporter) Handle(err error) {
