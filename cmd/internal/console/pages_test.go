@@ -1,15 +1,10 @@
 package console
 
 import (
-	"encoding/json"
-	"math"
 	"net/url"
 	"regexp"
 	"strings"
 	"testing"
-	"time"
-
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // hostile are ids that a page must not take for its own text.
@@ -63,18 +58,6 @@ func TestWhatIsNoTextIsRefusedAndBlamesNoStore(t *testing.T) {
 	p.cookie = nil
 	if a := p.send("POST", "/console/login", url.Values{"token": {strings.Repeat("x", maxStrange)}}); a.code != 400 {
 		t.Errorf("a stranger with much to say: %d", a.code)
-	}
-}
-
-func TestWhoReadsIsNotCountedAsALike(t *testing.T) {
-	m := prometheus.NewRegistry()
-	took := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "plusone_http_request_duration_seconds", Buckets: []float64{1, 2}}, []string{"route"})
-	m.MustRegister(took)
-	took.WithLabelValues("/v1/items/{item}/like").Observe(0.5)
-	took.WithLabelValues("/v1/items/{item}/like/toggle").Observe(0.5)
-	took.WithLabelValues("/v1/items/{item}/likers").Observe(1.5)
-	if got := gather(m).histogram("plusone_http_request_duration_seconds", likeRoutes...); got.count != 2 || got.sum != 1 {
-		t.Errorf("%+v", got)
 	}
 }
 
@@ -213,62 +196,5 @@ func TestAStoreThatIsAwayTakesItsPartAlone(t *testing.T) {
 	}
 	if a := p.get("/console/letters"); a.code != 503 || !strings.Contains(a.body, "does not answer") {
 		t.Errorf("a list: %d %s", a.code, a.body)
-	}
-}
-
-func TestPlotsAreOfTheFiguresOfThisProcess(t *testing.T) {
-	h := newHouse(t, secret)
-	ops := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "plusone_ops_total"}, []string{"result"})
-	h.metrics.MustRegister(ops)
-	for _, result := range []string{"changed", "unchanged", "busy"} {
-		ops.WithLabelValues(result) // as the API does
-	}
-	before := gather(h.metrics)
-	ops.WithLabelValues("changed").Add(30)
-	ops.WithLabelValues("unchanged").Add(10)
-	ops.WithLabelValues("busy").Add(4)
-	h.like("post", names("u", 7)...)
-	now := gather(h.metrics)
-	now.at = before.at.Add(2 * time.Second)
-	now.askStores(t.Context(), h.console.opt)
-	values := make([]float64, len(lines))
-	for i, l := range lines {
-		values[i] = l.of(now, before)
-	}
-	h.console.samples.keep(sample{now.at, values})
-	var got struct {
-		At    []int64
-		Lines map[string][]*float64
-	}
-	must(t, json.Unmarshal([]byte(h.login().get("/console/live").body), &got))
-	for name, want := range map[string]float64{"likes.accepted": 20, "likes.refused": 2, "log.entries": 0, "lag.drain": 0} {
-		if v := got.Lines[name]; len(got.At) != 1 || len(v) != 1 || v[0] == nil || *v[0] != want {
-			t.Errorf("%s: %v, want %v", name, v, want)
-		}
-	}
-	if v := got.Lines["batch.mean"]; v[0] == nil || *v[0] < 1 || *v[0] > 7 {
-		t.Error("seven likes were sent in batches of", v)
-	}
-	if v := got.Lines["sagas.open"]; len(v) != 1 || v[0] != nil {
-		t.Errorf("what nobody counts here is %v", v)
-	}
-}
-
-func TestQuantilesOfAHistogram(t *testing.T) {
-	h := histogram{count: 10, bounds: []float64{1, 2, 4}, buckets: []float64{5, 9, 10}}
-	for part, want := range map[float64]float64{0.25: 0.5, 0.5: 1, 0.7: 1.5, 0.95: 3, 1: 4} {
-		if got := h.quantile(part); math.Abs(got-want) > 1e-9 {
-			t.Errorf("%v: %v, want %v", part, got, want)
-		}
-	}
-	if got := h.since(histogram{}).quantile(1); got != 4 {
-		t.Error(got)
-	}
-	if !math.IsNaN((histogram{}).quantile(0.5)) {
-		t.Error("of nothing there is one")
-	}
-	above := histogram{count: 2, bounds: []float64{1}, buckets: []float64{0}}
-	if above.quantile(0.5) != 1 {
-		t.Error("what is above the last bound")
 	}
 }
