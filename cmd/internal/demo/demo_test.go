@@ -10,8 +10,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/redis/go-redis/v9"
 	"github.com/valyala/fasthttp"
 	"go.uber.org/goleak"
+
+	"plusone/hotpath/counter"
+	"plusone/tasks/ledger"
 )
 
 func TestMain(m *testing.M) {
@@ -165,6 +170,35 @@ func TestAPageOfAnotherSiteStartsNoStorm(t *testing.T) {
 	}
 	if len(d.storm.starts) != 0 || d.storm.state().On {
 		t.Error("a storm")
+	}
+}
+
+func TestWhatDoesNotAnswerIsNamedAndManyPagesLookOnce(t *testing.T) {
+	api := newTarget(t, 503)
+	d := demoOver(t, api.url, time.Minute)
+	rdb := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", MaxRetries: -1, DialerRetries: 1})
+	defer rdb.Close()
+	pool, err := pgxpool.New(t.Context(), "postgres://nobody@127.0.0.1:1/none?sslmode=disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.Close()
+	d.view.logs, d.view.ledger = counter.NewLog(rdb, 4), ledger.New(pool)
+	r, _ := ask(d, "GET", "/demo/state")
+	for _, want := range []string{"The API does not tell", "Postgres does not answer", "How far Postgres is behind"} {
+		if said := string(r.Response.Body()); !strings.Contains(said, want) {
+			t.Errorf("%s lacks %q", said, want)
+		}
+	}
+	d.view.at = time.Now().Add(time.Hour) // however slow this machine is, that was just now
+	asked := api.asked.Load()
+	for range 5 {
+		if r, _ := ask(d, "GET", "/demo/state"); r.Response.StatusCode() != 200 {
+			t.Errorf("%d", r.Response.StatusCode())
+		}
+	}
+	if n := api.asked.Load(); asked == 0 || n != asked {
+		t.Errorf("the API was asked %d times, then %d", asked, n-asked)
 	}
 }
 
