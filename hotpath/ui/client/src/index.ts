@@ -72,6 +72,7 @@ async function send(request: Request, options: Options): Promise<Response> {
       continue;
     }
     if (response && (response.status !== 503 || request.method === 'POST' || left <= 0)) return response;
+    await response?.body?.cancel(); // its connection is free again
     await pause(response ? secondsOf(response) : 1, request.signal);
   }
 }
