@@ -193,7 +193,7 @@ func (s *exportShow) progress(n int64) {
 	case s.json:
 		_ = json.NewEncoder(s.out).Encode(map[string]any{"likes": n, "rate": s.rate(n), "done": false})
 	case s.terminal:
-		_, _ = fmt.Fprintf(s.out, "\r\x1b[K%d exported, %d/s", n, s.rate(n))
+		_, _ = rewrite(s.out, fmt.Sprintf("%d exported, %d/s", n, s.rate(n)))
 	}
 }
 

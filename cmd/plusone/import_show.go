@@ -73,7 +73,7 @@ func (s *importShow) progress(r ledger.ImportRun) {
 		full := int(l.Percent / 5)
 		bar = fmt.Sprintf("[%s%s] %3.0f %%  ", strings.Repeat("=", full), strings.Repeat(" ", 20-full), l.Percent)
 	}
-	_, _ = fmt.Fprintf(s.out, "\r\x1b[K%s%d records, %d brought in, %d kept, %d rejected, %d/s", bar, l.Records, l.Brought, l.Kept, l.Rejected, l.Rate)
+	_, _ = rewrite(s.out, fmt.Sprintf("%s%d records, %d brought in, %d kept, %d rejected, %d/s", bar, l.Records, l.Brought, l.Kept, l.Rejected, l.Rate))
 }
 
 func (s *importShow) waiting(err error) {

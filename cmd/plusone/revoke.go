@@ -197,8 +197,10 @@ func follow(ctx context.Context, l *ledger.Ledger, id string, out io.Writer, asJ
 			return noLongerLooking(out, terminal, id)
 		case err != nil:
 			return fmt.Errorf("it goes on, plusone revoke show %s tells how far: %w", id, err)
-		case terminal:
+		case terminal && r.EndedAt != nil: // this line stays, however long
 			_, err = fmt.Fprintf(out, "\r\x1b[K%s  %s", id, progress(r))
+		case terminal:
+			_, err = rewrite(out, id+"  "+progress(r))
 		default:
 			err = json.NewEncoder(out).Encode(r)
 		}
@@ -221,15 +223,6 @@ func noLongerLooking(out io.Writer, terminal bool, id string) error {
 		_, _ = fmt.Fprintln(out) // below the line that was shown
 	}
 	return fmt.Errorf("stopped looking before it was done; it goes on: plusone revoke show %s", id)
-}
-
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // noRevocation says what a person can do about err.

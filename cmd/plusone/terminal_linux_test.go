@@ -11,17 +11,38 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// onTerminal runs a command whose output is a terminal and returns what that shows.
-func onTerminal(t *testing.T, command ...string) string {
+// openTerminal opens both ends of a terminal; a test closes the second one itself.
+func openTerminal(t *testing.T) (master, terminal *os.File) {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
 	must(t, err)
-	defer func() { _ = master.Close() }()
+	t.Cleanup(func() { _ = master.Close() })
 	must(t, unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0))
 	n, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
 	must(t, err)
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|unix.O_NOCTTY, 0)
 	must(t, err)
+	return master, terminal
+}
+
+func TestALineThatIsWrittenOverIsNoWiderThanItsTerminal(t *testing.T) {
+	t.Parallel()
+	_, terminal := openTerminal(t)
+	defer func() { _ = terminal.Close() }()
+	must(t, unix.IoctlSetWinsize(int(terminal.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: 40, Row: 24}))
+	for _, n := range []int{3, 39, 200} {
+		wrote, err := rewrite(terminal, strings.Repeat("x", n))
+		must(t, err)
+		if want := len("\r\x1b[K") + min(n, 39); wrote != want {
+			t.Errorf("of %d letters %d bytes are written, want %d", n, wrote, want)
+		}
+	}
+}
+
+// onTerminal runs a command whose output is a terminal and returns what that shows.
+func onTerminal(t *testing.T, command ...string) string {
+	t.Helper()
+	master, terminal := openTerminal(t)
 	shown := make(chan string)
 	go func() {
 		b, _ := io.ReadAll(master) // it ends with an error when the last writer has gone

@@ -34,11 +34,14 @@ func (c versionCmd) Run(out io.Writer) error {
 	if c.JSON {
 		return showJSON(out, b)
 	}
-	modified := ""
-	if b.Modified {
-		modified = " and changes"
+	commit := "commit unknown"
+	if b.Commit != unknown {
+		commit = fmt.Sprintf("commit %s of %s", b.Commit, b.Date)
 	}
-	_, err := fmt.Fprintf(out, "plusone %s, commit %s%s of %s, %s, %s\n", b.Version, b.Commit, modified, b.Date, b.Go, b.Platform)
+	if b.Modified {
+		commit += " and changes"
+	}
+	_, err := fmt.Fprintf(out, "plusone %s, %s, %s, %s\n", b.Version, commit, b.Go, b.Platform)
 	return err
 }
 
