@@ -153,18 +153,20 @@ func (r *Reconciler) settle(ctx context.Context, shard int, pin *counter.Pin) er
 	ctx, cancel := context.WithDeadline(ctx, deadline.Add(stepTime))
 	defer cancel()
 	for {
-		_, watermark, err := r.ledger.Floor(ctx, shard)
+		known, err := r.ledger.Bounds(ctx, shard)
 		if err != nil {
 			return err
 		}
-		if watermark > pin.At { // entries that came since, or a log that has lost its end
-			closed, err := r.log.CloseIfBehind(ctx, shard, watermark)
+		if known.End > pin.At { // entries that came since, or a log that has lost its end
+			closed, err := r.log.CloseIfBehind(ctx, shard, known.End)
 			if closed {
 				err = counter.ErrClosed
 			}
-			return err
+			if err != nil || known.Watermark > pin.At {
+				return err
+			}
 		}
-		pending, err := pin.Pending(ctx, watermark)
+		pending, err := pin.Pending(ctx, known.Watermark)
 		if err != nil || !pending {
 			return err
 		}

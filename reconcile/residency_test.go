@@ -137,10 +137,10 @@ func (r *rig) settled() {
 	for shard := 0; shard < shards; {
 		tail, err := r.log.Tail(r.t.Context(), shard)
 		ok(r.t, err)
-		_, watermark, err := r.ledger.Floor(r.t.Context(), shard)
+		known, err := r.ledger.Bounds(r.t.Context(), shard)
 		ok(r.t, err)
 		switch {
-		case tail.Len == 0 || watermark >= tail.Last:
+		case tail.Len == 0 || known.Watermark >= tail.Last:
 			shard++
 		case time.Now().After(deadline):
 			r.t.Fatalf("shard %d is not drained", shard)

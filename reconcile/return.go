@@ -184,27 +184,29 @@ func (h *homecoming) drop(ctx context.Context) error {
 
 // finish keeps the writers out, does the rest, and changes the mode.
 func (h *homecoming) finish(ctx context.Context, server string) error {
-	floors, marks, err := h.Shut(ctx)
+	all, err := h.Shut(ctx)
 	if err != nil {
 		return err
 	}
-	h.marks = marks
+	for shard, known := range all {
+		h.marks[shard] = known.Watermark
+	}
 	if err := h.drop(ctx); err != nil {
 		return err
 	}
-	ends := make(map[int]like.Version, len(marks))
+	ends := make(map[int]like.Version, len(all))
 	for shard := range h.log.Shards() { // nobody freezes meanwhile: that waits for the gate
 		if err := h.log.BringFreezes(ctx, h.ledger, shard); err != nil {
 			return err
 		}
 	}
-	for shard, mark := range marks {
+	for shard, known := range all {
 		// A log that has lost its end belongs to a Redis that has lost more: its items
 		// can't be trusted.
-		if _, err := h.log.CloseIfBehind(ctx, shard, mark); err != nil {
+		if _, err := h.log.CloseIfBehind(ctx, shard, known.End); err != nil {
 			return err
 		}
-		if ends[shard], err = h.log.Rejoin(ctx, shard, mark, floors[shard]); err != nil {
+		if ends[shard], err = h.log.Rejoin(ctx, shard, known.Watermark, known.Floor); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (c *comparison) weigh(ctx context.Context, item string,
 			if err != nil {
 				return err
 			}
-			if _, now, err := c.ledger.Floor(ctx, c.shard); err != nil || now != watermark && !c.pin.Keeps(watermark) {
+			if now, err := c.ledger.Bounds(ctx, c.shard); err != nil || now.Watermark != watermark && !c.pin.Keeps(watermark) {
 				again = true
 				return err
 			}

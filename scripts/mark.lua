@@ -1,11 +1,12 @@
--- Append a marker to a log that has nothing left, so that a drain brings the
--- watermark of a ledger that has gone back (a restored backup) to the log's end.
+-- Append a marker to the log of an open shard. Who has it has all that was done before,
+-- and a drain brings the watermark up to it.
 --
 -- KEYS  1 meta   2 log
--- ARGV  1 shards   2 the last id that the log has given, as it was found
+-- ARGV  1 shards   2 '', or the last id that the log has given, as it was found with
+--       nothing left in it
 --
--- Returns 1, or 0 when the shard is not open or the log is not as it was found.
-if redis.call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return 0 end
-if redis.call('XLEN', KEYS[2]) > 0 or last(KEYS[2]) ~= ARGV[2] then return 0 end
-redis.call('XADD', KEYS[2], '*', 'm', 'mark')
-return 1
+-- Returns the marker's id, or '' when the shard is not open or the log not as it was
+-- found.
+if redis.call('HGET', KEYS[1], 'shards') ~= ARGV[1] then return '' end
+if ARGV[2] ~= '' and (redis.call('XLEN', KEYS[2]) > 0 or last(KEYS[2]) ~= ARGV[2]) then return '' end
+return redis.call('XADD', KEYS[2], '*', 'm', 'mark')

@@ -15,7 +15,8 @@ import (
 //	Claim      nobody loads these items until Disclaim
 //	           (the ledger's rows are written, and locked until the commit)
 //	Absorb     items that are resident get what has flipped, unless the log names the pair
-//	           (commit)
+//	Sign       a marker in the log: a Redis without it lacks all that
+//	           (the ledger notes the marker, commit)
 //	Disclaim   items may be loaded again
 //
 // A crash before the commit leaves likes in Redis that the ledger lacks: the import goes
@@ -142,6 +143,12 @@ func (l *Log) absorb(ctx context.Context, shard int, from like.Version, flips []
 		return ErrPending
 	}
 	return nil
+}
+
+// Sign puts a marker behind what was absorbed into the log of a shard, and returns its
+// id, zero when the shard is not open. Errors: like.ErrUnavailable.
+func (l *Log) Sign(ctx context.Context, shard int) (like.Version, error) {
+	return l.mark(ctx, shard, "")
 }
 
 // Time is Redis' clock. Errors: like.ErrUnavailable.

@@ -16,11 +16,11 @@ import (
 
 // Source is what the counter needs of the ledger.
 type Source interface {
-	// Settled returns a shard's floor and watermark, after a drain that is under
-	// way: it may hold entries that Redis has lost since. New log ids must be above
-	// the floor; floor >= watermark. It fails when the ledger belongs to another number
-	// of shards: who has not heard of the change must not open any.
-	Settled(ctx context.Context, shards, shard int) (floor, watermark like.Version, err error)
+	// Settled returns what the ledger knows of a shard's log, after a drain and imports
+	// that are under way: they may hold what Redis has lost since. It fails when the
+	// ledger belongs to another number of shards: who has not heard of the change must
+	// not open any.
+	Settled(ctx context.Context, shards, shard int) (like.Bounds, error)
 	// Counts reads the counts of items and whether users[i] likes items[i]
 	// ("" = nobody asks; nil users: nobody at all), order kept, zero for items that
 	// it does not know.

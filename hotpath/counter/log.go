@@ -106,15 +106,20 @@ func tailOf(shard int, asked *redis.XInfoStreamCmd) (Tail, error) {
 }
 
 // Waits returns the version of the first change above after, zero when there is
-// none. Of markers it passes one: that is as many as follow each other.
+// none.
 func (l *Log) Waits(ctx context.Context, shard int, after like.Version) (like.Version, error) {
-	next, err := l.Read(ctx, shard, after, 2)
-	for _, e := range next {
-		if !e.marker() {
-			return e.Version, err
+	for page := 2; ; page = 500 { // seldom do markers follow each other
+		next, err := l.Read(ctx, shard, after, page)
+		for _, e := range next {
+			if !e.marker() {
+				return e.Version, nil
+			}
+			after = e.Version
+		}
+		if err != nil || len(next) < page {
+			return 0, err
 		}
 	}
-	return 0, err
 }
 
 // Trim drops the entries up to and including upTo, except those that a pin
@@ -155,17 +160,27 @@ func (l *Log) Settle(ctx context.Context, shard int, upTo like.Version, items []
 // from a backup. It reports false when the log is not so any more, or its shard closed.
 // Errors: like.ErrUnavailable (also while writes go elsewhere).
 func (l *Log) Mark(ctx context.Context, shard int, end like.Version) (bool, error) {
-	marked, err := 0, l.fence.Err(ctx)
-	if err == nil {
-		k := &l.keys[shard]
-		if marked, err = markScript.run(ctx, l.rdb, []string{k.meta, k.log}, len(l.keys), end.String()).Int(); err != nil {
-			err = unavailable(err)
-		}
-	}
-	if err != nil {
+	if err := l.fence.Err(ctx); err != nil {
 		return false, fmt.Errorf("mark the log of shard %d: %w", shard, err)
 	}
-	return marked == 1, nil
+	marker, err := l.mark(ctx, shard, end.String())
+	return marker > 0, err
+}
+
+// mark is one call of mark.lua.
+func (l *Log) mark(ctx context.Context, shard int, end string) (marker like.Version, err error) {
+	k := &l.keys[shard]
+	id, err := markScript.run(ctx, l.rdb, []string{k.meta, k.log}, len(l.keys), end).Text()
+	switch {
+	case err != nil:
+		err = unavailable(err)
+	case id != "":
+		marker, err = like.ParseVersion(id)
+	}
+	if err != nil {
+		err = fmt.Errorf("mark the log of shard %d: %w", shard, err)
+	}
+	return marker, err
 }
 
 // Undo takes a change back that the ledger refused. It reports false when a newer

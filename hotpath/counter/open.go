@@ -15,7 +15,7 @@ import (
 func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 	k := &c.keys[shard]
 	for range 3 { // purging, freezing and opening may have to take turns with others
-		floor, watermark, err := c.src.Settled(ctx, c.opt.Shards, shard)
+		known, err := c.src.Settled(ctx, c.opt.Shards, shard)
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
@@ -27,7 +27,7 @@ func (c *Counter) open(ctx context.Context, shard int) (bool, error) {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
 		state, err := openScript.run(ctx, c.plain, []string{k.meta, k.counts, k.log, k.partly, k.votes, k.refs},
-			c.opt.Shards, watermark.String(), floor.Next().String(), rand.Text(), frozen).Text()
+			c.opt.Shards, known.Watermark.String(), known.Floor.Next().String(), rand.Text(), frozen).Text()
 		if err != nil {
 			return false, fmt.Errorf("open shard %d: %w", shard, err)
 		}
@@ -97,11 +97,11 @@ func (c *Counter) verify(ctx context.Context) error {
 }
 
 func (c *Counter) check(ctx context.Context, shard int) error {
-	_, watermark, err := c.src.Settled(ctx, c.opt.Shards, shard)
+	known, err := c.src.Settled(ctx, c.opt.Shards, shard)
 	if err != nil {
 		return err
 	}
-	closed, err := closeIfBehind(ctx, c.plain, &c.keys[shard], watermark, c.opt.Shards)
+	closed, err := closeIfBehind(ctx, c.plain, &c.keys[shard], known.End, c.opt.Shards)
 	if closed {
 		c.meter.closedShards.Inc()
 	}
@@ -111,15 +111,16 @@ func (c *Counter) check(ctx context.Context, shard int) error {
 	return err
 }
 
-func closeIfBehind(ctx context.Context, rdb redis.UniversalClient, k *keys, watermark like.Version, shards int) (closed bool, err error) {
-	fit, err := checkScript.run(ctx, rdb, []string{k.meta, k.log}, watermark.Next().String(), watermark.String(), shards).Int()
+func closeIfBehind(ctx context.Context, rdb redis.UniversalClient, k *keys, end like.Version, shards int) (closed bool, err error) {
+	fit, err := checkScript.run(ctx, rdb, []string{k.meta, k.log}, end.Next().String(), end.String(), shards).Int()
 	return err == nil && fit == 0, err
 }
 
-// CloseIfBehind closes a shard whose log's last id is below the watermark: new
-// ids would lose against what the ledger has. Ops reopen it above.
-func (l *Log) CloseIfBehind(ctx context.Context, shard int, watermark like.Version) (closed bool, err error) {
-	closed, err = closeIfBehind(ctx, l.rdb, &l.keys[shard], watermark, len(l.keys))
+// CloseIfBehind closes a shard whose log has not given the id end, which the ledger
+// knows of: it has lost changes, and new ids would lose against what the ledger has.
+// Ops reopen it above.
+func (l *Log) CloseIfBehind(ctx context.Context, shard int, end like.Version) (closed bool, err error) {
+	closed, err = closeIfBehind(ctx, l.rdb, &l.keys[shard], end, len(l.keys))
 	if err != nil {
 		err = fmt.Errorf("compare the log of shard %d with the ledger: %w", shard, unavailable(err))
 	}

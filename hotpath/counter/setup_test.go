@@ -68,10 +68,11 @@ func (b *book) fail(err error) {
 	b.err = err
 }
 
-func (b *book) Settled(_ context.Context, _, shard int) (like.Version, like.Version, error) {
+func (b *book) Settled(_ context.Context, _, shard int) (like.Bounds, error) {
 	leave, err := b.enter()
 	defer leave()
-	return max(b.floor[shard], b.watermark[shard]), b.watermark[shard], err
+	mark := b.watermark[shard]
+	return like.Bounds{Watermark: mark, End: mark, Floor: max(b.floor[shard], mark)}, err
 }
 
 func (b *book) Counts(_ context.Context, items, users []string) ([]like.Reading, error) {

@@ -74,6 +74,13 @@ func ImportedAt(t time.Time, below Version) Version {
 	return Version(max(ms, 0)<<seqBits | importedSeq)
 }
 
+// Bounds are what the ledger knows of a shard's log: Watermark <= End <= Floor.
+type Bounds struct {
+	Watermark Version // the ledger has every change up to it
+	End       Version // the log has given this id: one whose last id is smaller has lost its end
+	Floor     Version // ids to come must be larger
+}
+
 // Time is when the change was accepted, by Redis' clock, to the millisecond.
 func (v Version) Time() time.Time { return time.UnixMilli(int64(v >> seqBits)) }
 

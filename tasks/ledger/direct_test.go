@@ -106,12 +106,13 @@ func (s store) comeBack() {
 	r, err := s.BeginReturn(s.tb.Context())
 	must(s.tb, err)
 	defer r.Rollback(s.tb.Context())
-	floors, _, err := r.Shut(s.tb.Context())
+	all, err := r.Shut(s.tb.Context())
 	must(s.tb, err)
-	for shard := range floors {
-		floors[shard]++
+	ends := map[int]like.Version{}
+	for shard, known := range all {
+		ends[shard] = known.Floor.Next()
 	}
-	must(s.tb, r.Commit(s.tb.Context(), floors))
+	must(s.tb, r.Commit(s.tb.Context(), ends))
 }
 
 func TestDirectWritesAreRefusedUnlessTheModeSaysSo(t *testing.T) {
@@ -334,7 +335,7 @@ func TestTheReturnWaitsForWritersAndKeepsNewOnesOut(t *testing.T) {
 	if found != 10 {
 		t.Errorf("found %d of 10 items", found)
 	}
-	floors, marks, err := r.Shut(t.Context())
+	all, err := r.Shut(t.Context())
 	must(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
@@ -349,13 +350,14 @@ func TestTheReturnWaitsForWritersAndKeepsNewOnesOut(t *testing.T) {
 	for s.number(`SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()`) == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	for shard, floor := range floors {
-		if marks[shard] != 0 || floor == 0 {
-			t.Errorf("shard %d: floor %v, watermark %v", shard, floor, marks[shard])
+	ends := map[int]like.Version{}
+	for shard, known := range all {
+		if known.Watermark != 0 || known.Floor == 0 {
+			t.Errorf("shard %d: %+v", shard, known)
 		}
-		floors[shard] = floor.Next()
+		ends[shard] = known.Floor.Next()
 	}
-	must(t, r.Commit(t.Context(), floors))
+	must(t, r.Commit(t.Context(), ends))
 	if err := <-late; !errors.Is(err, like.ErrElsewhere) {
 		t.Errorf("a write that waited for the gate: %v", err)
 	}

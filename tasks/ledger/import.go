@@ -17,9 +17,11 @@ const importLocks = 0x706c7569 // "plui"
 //
 //	gate, shared           no item is being frozen, and writes do not move to or from Redis
 //	watermarks, row share  the number of shards stays as it is
-//	import lock, shared    a reconciler that is to look again waits for the commit
+//	import lock, shared    a reconciler that is to look again waits for the commit, and so
+//	                       does who looks at another Redis
 //	upsert                 locks the rows: a drain that has something newer for one of
 //	                       them waits, and what it has stays in the log until the commit
+//	import_marks           last, so that nobody who has it waits for anything
 //
 // A row that plusone has made itself stays, whatever it says: all that users have done is
 // newer than what is imported. One that was imported gives way to a newer import.
@@ -139,6 +141,16 @@ SELECT (SELECT count(*) FROM moved), f.item_id, f.user_id, f.liked
   FROM (SELECT) AS always
   LEFT JOIN moved f ON f.delta <> 0 AND f.item_id = ANY ($7)
  ORDER BY f.item_id COLLATE "C", f.user_id COLLATE "C"`
+
+// Note keeps the id of the marker which the log of the shard got behind what Redis has
+// of this import, or one above all that it has given: a log without it is behind the
+// ledger. Only Commit and Rollback may follow. Errors: like.ErrUnavailable.
+func (im *Import) Note(ctx context.Context, marker like.Version) error {
+	_, err := im.tx.Exec(ctx, `
+		INSERT INTO import_marks AS m (shard, version) VALUES ($1, $2)
+		ON CONFLICT (shard) DO UPDATE SET version = greatest(m.version, EXCLUDED.version)`, im.shard, marker)
+	return failed("note the mark of an import", err)
+}
 
 // Commit ends it. After an error the outcome is unknown.
 func (im *Import) Commit(ctx context.Context) error {

@@ -124,26 +124,31 @@ func lockLayout(ctx context.Context, tx pgx.Tx, want int) error {
 
 func relayout(ctx context.Context, tx pgx.Tx, to int) error {
 	var start like.Version
-	err := tx.QueryRow(ctx, `SELECT coalesce(max(floor), 0) + 1 FROM watermarks`).Scan(&start)
+	err := tx.QueryRow(ctx, `
+		SELECT greatest((SELECT max(floor) FROM watermarks), (SELECT max(version) FROM import_marks), 0) + 1`).Scan(&start)
 	if err != nil {
 		return err
 	}
 	var batch pgx.Batch
 	batch.Queue(`UPDATE layout SET shards = $1`, to)
 	batch.Queue(`DELETE FROM watermarks`)
+	batch.Queue(`DELETE FROM import_marks`)
 	batch.Queue(`
 		INSERT INTO watermarks (shard, version, floor)
 		SELECT s.shard, $2, $2 FROM generate_series(0, $1::integer - 1) AS s (shard)`, to, start)
 	return tx.SendBatch(ctx, &batch).Close()
 }
 
-// Floor returns a shard's floor, which every new log id must be above, and its
-// watermark, the last version of the shard that the ledger has. It makes the row
-// when it is missing. Errors: like.ErrUnavailable.
-func (l *Ledger) Floor(ctx context.Context, shard int) (floor, watermark like.Version, err error) {
+// boundsSQL are the bounds of the shards w that have marks m of imports.
+const boundsSQL = `w.version, greatest(w.version, coalesce(m.version, 0)), greatest(w.floor, coalesce(m.version, 0))`
+
+// Bounds returns what is known of a shard's log. It makes the row when it is missing.
+// Errors: like.ErrUnavailable.
+func (l *Ledger) Bounds(ctx context.Context, shard int) (b like.Bounds, err error) {
 	read := func() error {
-		return l.pool.QueryRow(ctx, `SELECT floor, version FROM watermarks WHERE shard = $1`,
-			shard).Scan(&floor, &watermark)
+		return l.pool.QueryRow(ctx, `
+			SELECT `+boundsSQL+` FROM watermarks w LEFT JOIN import_marks m USING (shard) WHERE w.shard = $1`,
+			shard).Scan(&b.Watermark, &b.End, &b.Floor)
 	}
 	err = read()
 	if errors.Is(err, pgx.ErrNoRows) {
@@ -154,25 +159,28 @@ func (l *Ledger) Floor(ctx context.Context, shard int) (floor, watermark like.Ve
 			err = read()
 		}
 	}
-	return floor, watermark, failed("read a floor", err)
+	return b, failed("read the bounds of a log", err)
 }
 
-// Settled is Floor after the drain that may be under way: one that has read
-// entries which Redis has lost since will still commit them. Errors:
-// ErrShardsDiffer when the ledger does not belong to so many shards.
-func (l *Ledger) Settled(ctx context.Context, shards, shard int) (floor, watermark like.Version, err error) {
-	if _, _, err := l.Floor(ctx, shard); err != nil { // makes the row
-		return 0, 0, err
+// Settled is Bounds after the drain and the imports that may be under way: they may
+// hold what Redis has lost since, and will still commit it. Errors: ErrShardsDiffer
+// when the ledger does not belong to so many shards.
+func (l *Ledger) Settled(ctx context.Context, shards, shard int) (b like.Bounds, err error) {
+	if _, err := l.Bounds(ctx, shard); err != nil { // makes the row
+		return b, err
+	}
+	if err := l.AwaitImports(ctx, shard); err != nil {
+		return b, err
 	}
 	var have int
 	err = l.pool.QueryRow(ctx, `
-		SELECT w.floor, w.version, coalesce(l.shards, $2)
-		  FROM watermarks w LEFT JOIN layout l ON true
-		 WHERE w.shard = $1 FOR SHARE OF w`, shard, shards).Scan(&floor, &watermark, &have)
+		SELECT `+boundsSQL+`, coalesce(l.shards, $2)
+		  FROM watermarks w LEFT JOIN import_marks m USING (shard) LEFT JOIN layout l ON true
+		 WHERE w.shard = $1 FOR SHARE OF w`, shard, shards).Scan(&b.Watermark, &b.End, &b.Floor, &have)
 	if err == nil && have != shards {
-		return 0, 0, differ(shards, have)
+		err = differ(shards, have)
 	}
-	return floor, watermark, failed("wait for a drain", err)
+	return b, failed("wait for a drain", err)
 }
 
 // Watermarks returns the watermark of every shard. Errors: like.ErrUnavailable.

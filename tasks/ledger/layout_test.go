@@ -98,11 +98,11 @@ func TestAMissingWatermarkStartsAboveEverythingKnown(t *testing.T) {
 	s := newStore(t)
 	s.exec(`UPDATE watermarks SET version = 70, floor = 90 WHERE shard = 2`)
 	s.exec(`DELETE FROM watermarks WHERE shard = 1`)
-	if floor, mark, err := s.Floor(t.Context(), 2); err != nil || floor != 90 || mark != 70 {
-		t.Fatal(floor, mark, err)
+	if known, err := s.Bounds(t.Context(), 2); err != nil || known != (like.Bounds{Watermark: 70, End: 70, Floor: 90}) {
+		t.Fatal(known, err)
 	}
-	if floor, mark, err := s.Floor(t.Context(), 1); err != nil || floor != 90 || mark != 0 {
-		t.Fatal(floor, mark, err)
+	if known, err := s.Bounds(t.Context(), 1); err != nil || known != (like.Bounds{Floor: 90}) {
+		t.Fatal(known, err)
 	}
 }
 
@@ -110,6 +110,7 @@ func TestChangedShardsAllStartAboveAllOldVersions(t *testing.T) {
 	for _, to := range []int{2, 8} {
 		s := newStore(t)
 		s.exec(`UPDATE watermarks SET version = 50 + shard, floor = 60 - shard`)
+		s.exec(`INSERT INTO import_marks VALUES (1, 70)`)
 		if err := s.ChangeShards(t.Context(), 16, to); !errors.Is(err, ledger.ErrShardsDiffer) {
 			t.Fatalf("from a number that is not the ledger's: %v", err)
 		}
@@ -124,14 +125,14 @@ func TestChangedShardsAllStartAboveAllOldVersions(t *testing.T) {
 			t.Fatalf("%d watermarks for %d shards", len(marks), to)
 		}
 		for shard := range to {
-			floor, mark, err := s.Floor(t.Context(), shard)
-			if err != nil || floor != 61 || mark != 61 {
-				t.Fatalf("shard %d has floor %d, watermark %d, %v; want 61", shard, floor, mark, err)
+			want := like.Bounds{Watermark: 71, End: 71, Floor: 71}
+			if known, err := s.Bounds(t.Context(), shard); err != nil || known != want {
+				t.Fatalf("shard %d has %+v, %v; want %+v", shard, known, err, want)
 			}
-			if floor, mark, err = s.Settled(t.Context(), to, shard); err != nil || floor != 61 || mark != 61 {
-				t.Fatalf("shard %d settles at floor %d, watermark %d, %v; want 61", shard, floor, mark, err)
+			if known, err := s.Settled(t.Context(), to, shard); err != nil || known != want {
+				t.Fatalf("shard %d settles at %+v, %v; want %+v", shard, known, err, want)
 			}
-			if _, _, err = s.Settled(t.Context(), 4, shard); !errors.Is(err, ledger.ErrShardsDiffer) {
+			if _, err = s.Settled(t.Context(), 4, shard); !errors.Is(err, ledger.ErrShardsDiffer) {
 				t.Fatalf("shard %d for who has not heard of the change: %v", shard, err)
 			}
 		}
@@ -153,8 +154,8 @@ func TestAChangeOfShardsWaitsForDrains(t *testing.T) {
 	must(t, b.Advance(t.Context(), 1000))
 	must(t, b.Commit(t.Context()))
 	must(t, <-done)
-	if floor, _, err := s.Floor(t.Context(), 0); err != nil || floor != 1001 {
-		t.Fatalf("floor %d, %v: the drain before the change is not in it", floor, err)
+	if known, err := s.Bounds(t.Context(), 0); err != nil || known.Floor != 1001 {
+		t.Fatalf("%+v, %v: the drain before the change is not in it", known, err)
 	}
 }
 
@@ -177,8 +178,8 @@ func TestOneDrainAtATimeHoldsAShard(t *testing.T) {
 		}
 		must(t, b.Advance(ctx, 10))
 	})
-	if floor, mark, err := s.Floor(t.Context(), 0); err != nil || mark != 20 || floor != 20 {
-		t.Fatalf("the watermark went back: %d, %d, %v", floor, mark, err)
+	if known, err := s.Bounds(t.Context(), 0); err != nil || known != (like.Bounds{Watermark: 20, End: 20, Floor: 20}) {
+		t.Fatalf("the watermark went back: %+v, %v", known, err)
 	}
 	if _, err := s.Begin(t.Context(), 77); !errors.Is(err, like.ErrNotFound) {
 		t.Fatalf("a shard that is not there: %v", err)

@@ -78,10 +78,10 @@ func (r *Return) Items(ctx context.Context, shard int, after DirectItem, limit i
 }
 
 // Shut waits for the direct writers and the drains that are under way and lets
-// nobody begin until Commit or Rollback. It returns every shard's floor and
-// watermark, which stay as they are so long. Errors: like.ErrElsewhere when
-// another process has been faster.
-func (r *Return) Shut(ctx context.Context) (floors, watermarks map[int]like.Version, err error) {
+// nobody begin until Commit or Rollback. It returns what is known of every shard's
+// log, which stays as it is so long. Errors: like.ErrElsewhere when another process has
+// been faster.
+func (r *Return) Shut(ctx context.Context) (map[int]like.Bounds, error) {
 	var q pgx.Batch
 	pass(&q, "pg_advisory_xact_lock")
 	q.Queue(`SELECT writes_to = 'ledger' FROM modes`).QueryRow(func(row pgx.Row) error {
@@ -91,16 +91,19 @@ func (r *Return) Shut(ctx context.Context) (floors, watermarks map[int]like.Vers
 		}
 		return like.ErrElsewhere
 	})
-	q.Queue(`SELECT shard, version FROM watermarks ORDER BY shard FOR UPDATE`).Query(func(rows pgx.Rows) (err error) {
-		watermarks, err = versions(rows, nil)
+	q.Queue(`SELECT FROM watermarks ORDER BY shard FOR UPDATE`)
+	all := map[int]like.Bounds{}
+	q.Queue(`SELECT w.shard, ` + boundsSQL + ` FROM watermarks w LEFT JOIN import_marks m USING (shard)`).Query(func(rows pgx.Rows) error {
+		var shard int
+		var b like.Bounds
+		_, err := pgx.ForEachRow(rows, []any{&shard, &b.Watermark, &b.End, &b.Floor}, func() error {
+			all[shard] = b
+			return nil
+		})
 		return err
 	})
-	q.Queue(`SELECT shard, floor FROM watermarks`).Query(func(rows pgx.Rows) (err error) {
-		floors, err = versions(rows, nil)
-		return err
-	})
-	err = r.tx.SendBatch(ctx, &q).Close()
-	return floors, watermarks, failed("shut the gate", err)
+	err := r.tx.SendBatch(ctx, &q).Close()
+	return all, failed("shut the gate", err)
 }
 
 func versions(rows pgx.Rows, err error) (map[int]like.Version, error) {

@@ -2,7 +2,8 @@
 // NDJSON, and tables of another Postgres, while traffic runs.
 //
 //	Source ──records──▶ chunk ──by shard──▶ claim in Redis ─▶ rows in the ledger ─▶ resident
-//	                      │                  items learn of it ─▶ commit ─▶ let them load again
+//	                      │                  items learn of it ─▶ marker in the log ─▶ commit
+//	                      │                  ─▶ let them load again
 //	                      ▼ all shards are done
 //	                    rejects, then how far it is
 //
@@ -15,8 +16,8 @@
 //     item can be loaded with half of it, and those that Redis has are changed in place.
 //   - It may be repeated, and goes on behind the last chunk that was noted. After a crash
 //     what is in Redis and was not committed is in the next chunk; so long the reconciler
-//     may find it, and brings the same. Items of a Redis that has taken over without having
-//     heard of an import lack what that brought until the reconciler finds it.
+//     may find it, and brings the same. A Redis that takes over without having heard of an
+//     import is known by its log, which lacks the marker behind what that brought.
 //   - Nobody is told, asked or charged: no notification, no participant, no quota. Votes
 //     stay as they are. A frozen item takes no imported likes.
 //

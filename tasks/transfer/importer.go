@@ -36,6 +36,9 @@ type Importer struct {
 	Patience time.Duration
 	// Waiting is told why nothing goes on, about once a second so long.
 	Waiting func(error)
+
+	looking sync.Mutex
+	server  string // that was looked at
 }
 
 // chunk is what is dealt with together.

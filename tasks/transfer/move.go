@@ -79,7 +79,7 @@ func (i *Importer) halves(ctx context.Context, b batch) (all moved, err error) {
 // try is one transaction. What a crash leaves behind each step:
 //
 //	claim    items that can't be loaded for ClaimTime
-//	absorb   and likes in resident items that the ledger lacks: the import is not noted as
+//	tell     and likes in resident items that the ledger lacks: the import is not noted as
 //	         being behind them, and brings them again
 //	commit   and items that can't be loaded
 func (i *Importer) try(ctx context.Context, b batch) (m moved, err error) {
@@ -87,6 +87,10 @@ func (i *Importer) try(ctx context.Context, b batch) (m moved, err error) {
 	defer cancel()
 	if i.DryRun {
 		m.rows, err = i.Ledger.LookAtImport(ctx, b.rows)
+		return m, err
+	}
+	server, err := i.look(ctx)
+	if err != nil {
 		return m, err
 	}
 	im, err := i.Ledger.BeginImport(ctx, i.Log.Shards(), b.shard)
@@ -107,18 +111,76 @@ func (i *Importer) try(ctx context.Context, b batch) (m moved, err error) {
 	if m.rows, flipped, err = im.Apply(ctx, rows, resident); err != nil {
 		return m, err
 	}
-	flips := make([]counter.Flip, len(flipped))
-	for n, f := range flipped {
-		flips[n] = counter.Flip{Pair: counter.Pair{Item: f.Item, User: f.User}, Liked: f.Liked}
-	}
-	if err := i.Log.Absorb(ctx, b.shard, im.Watermark(), flips); err != nil {
-		return m, err
+	if m.rows > 0 {
+		if err := i.tell(ctx, b.shard, im, flipped, server); err != nil {
+			return m, err
+		}
 	}
 	if err := im.Commit(ctx); err != nil {
 		return m, err
 	}
 	i.letGo(ctx, b.shard, token, items)
 	return m, nil
+}
+
+// tell brings flips to Redis, and a marker behind them: also where nothing of them is
+// resident, since a replica that has stopped following may have it so. All of it must
+// be in one server.
+func (i *Importer) tell(ctx context.Context, shard int, im *ledger.Import, flipped []ledger.Flipped, server string) error {
+	flips := make([]counter.Flip, len(flipped))
+	for n, f := range flipped {
+		flips[n] = counter.Flip{Pair: counter.Pair{Item: f.Item, User: f.User}, Liked: f.Liked}
+	}
+	if err := i.Log.Absorb(ctx, shard, im.Watermark(), flips); err != nil {
+		return err
+	}
+	marker, err := i.Log.Sign(ctx, shard)
+	if err == nil && marker == 0 {
+		// Nothing of a closed shard is believed, but one from before it was closed may come
+		// back. What it opens with is above this.
+		var now time.Time
+		now, err = i.Log.Time(ctx)
+		marker = like.DirectAt(now)
+	}
+	if err != nil {
+		return err
+	}
+	if err := i.still(ctx, server); err != nil {
+		return err
+	}
+	return im.Note(ctx, marker)
+}
+
+// look returns the server that Redis is. Shards of a new one that are behind the ledger
+// are closed: the marker of an import would hide that their logs have lost their ends.
+func (i *Importer) look(ctx context.Context) (server string, err error) {
+	i.looking.Lock()
+	defer i.looking.Unlock()
+	if server, err = i.Log.Server(ctx); err != nil || server == i.server {
+		return server, err
+	}
+	for shard := range i.Log.Shards() {
+		known, err := i.Ledger.Settled(ctx, i.Log.Shards(), shard)
+		if err != nil {
+			return "", err
+		}
+		if _, err := i.Log.CloseIfBehind(ctx, shard, known.End); err != nil {
+			return "", err
+		}
+	}
+	if err := i.still(ctx, server); err != nil {
+		return "", err
+	}
+	i.server = server
+	return server, nil
+}
+
+func (i *Importer) still(ctx context.Context, server string) error {
+	now, err := i.Log.Server(ctx)
+	if err == nil && now != server {
+		err = fmt.Errorf("%w: another redis has taken over", like.ErrUnavailable)
+	}
+	return err
 }
 
 // letGo ends a claim. What could be loaded without the new rows, since the claim has run

@@ -123,8 +123,8 @@ func applied(ctx context.Context, c *counter.Counter, ops []like.Op, results []l
 type nothing struct{}
 
 // Settled implements counter.Source.
-func (nothing) Settled(context.Context, int, int) (floor, watermark like.Version, err error) {
-	return 0, 0, nil
+func (nothing) Settled(context.Context, int, int) (known like.Bounds, err error) {
+	return known, nil
 }
 
 // Counts implements counter.Source.

@@ -62,6 +62,11 @@ func (m *machine) failover() {
 	m.w.Restore(b.w)
 	m.strays = m.strays || b.w.Shards > m.w.Shards
 	m.allCooled()
+	for shard, l := range m.w.Logs { // a worker does so before it is opened
+		if l.Behind() && len(l.Pending()) > 0 {
+			m.drainShard(shard)
+		}
+	}
 }
 
 func (r *rig) failover(b backup) error {

@@ -8,11 +8,11 @@ import (
 
 // Import brings a like in from elsewhere, or an unlike, of a version that is older than
 // all that waits in the log. What plusone has made itself stays, on both sides; what an
-// older import has brought gives way.
-func (w *World) Import(p Pair, liked bool, v like.Version) {
+// older import has brought gives way. It reports whether the ledger has changed.
+func (w *World) Import(p Pair, liked bool, v like.Version) bool {
 	row, has := w.Rows[p]
 	if liked && w.Frozen[p.Item] || has && (!row.Version.Imported() || row.Version > v || row.Liked == liked) {
-		return
+		return false
 	}
 	w.Rows[p] = Row{Liked: liked, Version: v}
 	users, resident := w.Likers[p.Item]
@@ -23,6 +23,7 @@ func (w *World) Import(p Pair, liked bool, v like.Version) {
 	default:
 		delete(users, p.User)
 	}
+	return true
 }
 
 // waits reports whether an entry that the ledger lacks names a pair.

@@ -43,10 +43,8 @@ func (m *machine) bring() {
 		func([]*transfer.Reject) (int64, error) { return 0, nil }, func(ledger.ImportRun) error { return nil })
 	m.fatal(err)
 
-	// What is brought has no entry in the log, so a copy from before does not tell that it
-	// lacks it: package transfer leaves that to the reconciler.
-	m.copies = nil
 	m.now = nil
+	m.w.Verify() // it looks before it writes
 	seen := m.look()
 	for s, l := range m.w.Logs { // a shard that has given nothing gets a higher floor, which nobody can foresee
 		if ends[s] == 0 {
@@ -60,8 +58,25 @@ func (m *machine) bring() {
 				v = seen.Rows[p].Version
 			}
 		}
-		m.w.Import(p, records[i].Liked, v)
+		if shard := m.w.Shard(p.Item); m.w.Import(p, records[i].Liked, v) {
+			m.w.Logs[shard].Signed = m.mark(shard)
+		}
 	}
+}
+
+// mark is what tells a log that has not heard of an import: the marker at the end of an
+// open one, something above all ends of a closed one.
+func (m *machine) mark(shard int) like.Version {
+	l, seen := m.w.Logs[shard], m.look().Shards[shard]
+	switch n := len(seen.Entries); {
+	case l.Open && n > 0 && len(seen.Entries[n-1].Changes) == 0:
+		return seen.Entries[n-1].Version
+	case l.Open:
+		m.Fatalf("an import has put no marker at the end of the log of shard %d: %v", shard, seen.Entries)
+	case seen.Signed <= max(l.Last, l.Watermark):
+		m.Fatalf("an import into the closed shard %d is marked %s", shard, seen.Signed)
+	}
+	return seen.Signed
 }
 
 // end is what imported versions of a shard are below, zero when only the clock tells.

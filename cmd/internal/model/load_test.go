@@ -113,9 +113,9 @@ func TestUnderLoadTheReconcilerFindsDamageAndNothingElse(t *testing.T) {
 			must(t, l.house.drainer.Drain(background, shard))
 			tail, err := l.house.log.Tail(background, shard)
 			must(t, err)
-			_, watermark, err := l.ledger.Floor(background, shard)
+			known, err := l.ledger.Bounds(background, shard)
 			must(t, err)
-			return watermark >= tail.Last
+			return known.Watermark >= tail.Last
 		}) {
 			t.Fatalf("shard %d is not drained", shard)
 		}
@@ -212,8 +212,8 @@ func drained(l *load, shard int) error {
 		return err
 	}
 	for {
-		_, watermark, err := l.ledger.Floor(background, shard)
-		if err != nil || watermark >= tail.Last {
+		known, err := l.ledger.Bounds(background, shard)
+		if err != nil || known.Watermark >= tail.Last {
 			return err
 		}
 		await(background, time.Millisecond)

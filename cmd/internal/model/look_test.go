@@ -169,7 +169,8 @@ func (r *rig) lookAtLedger(ctx context.Context, s *model.Seen) error {
 		UNION ALL SELECT 3, shard::text, '', false, version, 0 FROM watermarks
 		UNION ALL SELECT 4, shard::text, '', false, floor, 0 FROM watermarks
 		UNION ALL SELECT 5, '', '', false, count(*), 0 FROM repairs
-		UNION ALL SELECT 6, item_id, '', false, votes, 0 FROM item_counts WHERE votes IS NOT NULL`)
+		UNION ALL SELECT 6, item_id, '', false, votes, 0 FROM item_counts WHERE votes IS NOT NULL
+		UNION ALL SELECT 7, shard::text, '', false, version, 0 FROM import_marks`)
 	if err != nil {
 		return err
 	}
@@ -201,6 +202,8 @@ func (r *rig) lookAtLedger(ctx context.Context, s *model.Seen) error {
 			s.Shards[shard].Watermark = like.Version(n)
 		case kind == 4:
 			s.Shards[shard].Floor = like.Version(n)
+		case kind == 7:
+			s.Shards[shard].Signed = like.Version(n)
 		}
 	}
 	return rows.Err()

@@ -27,7 +27,7 @@ func (w *World) Match(s *Seen, touched Set) error {
 }
 
 func (w *World) matchShard(n int, l *Log, s *SeenShard, touched Set) error {
-	if l.Open && l.Behind() && (!s.Open || s.Last > l.Watermark) { // whoever looks closes it
+	if l.Open && l.Behind() && (!s.Open || s.Last > l.End()) { // whoever looks closes it
 		w.Close(n)
 	}
 	if s.Open && !l.Open && w.touches(n, touched) { // by an op that failed later
@@ -36,8 +36,9 @@ func (w *World) matchShard(n int, l *Log, s *SeenShard, touched Set) error {
 	switch {
 	case s.Open != l.Open:
 		return fmt.Errorf("open: %t, want %t", s.Open, l.Open)
-	case s.Watermark != l.Watermark || s.Floor != l.Floor:
-		return fmt.Errorf("watermark %s and floor %s, want %s and %s", s.Watermark, s.Floor, l.Watermark, l.Floor)
+	case s.Watermark != l.Watermark || s.Floor != l.Floor || s.Signed != l.Signed:
+		return fmt.Errorf("watermark %s, floor %s and mark %s, want %s, %s and %s",
+			s.Watermark, s.Floor, s.Signed, l.Watermark, l.Floor, l.Signed)
 	}
 	grown, err := l.matchOld(s)
 	if err != nil {

@@ -136,7 +136,7 @@ func (r *rig) reset(shards int) error {
 	if r.resets++; r.resets%64 == 0 {
 		how = "TRUNCATE "
 	}
-	for _, table := range []string{"likes", "votes", "item_counts", "watermarks", "repairs", "checks", "frozen_items", "acts"} {
+	for _, table := range []string{"likes", "votes", "item_counts", "watermarks", "import_marks", "repairs", "checks", "frozen_items", "acts"} {
 		b.Queue(how + table)
 	}
 	b.Queue("UPDATE layout SET shards = $1", shards)

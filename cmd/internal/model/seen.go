@@ -13,6 +13,7 @@ type SeenShard struct {
 	Entries          []Entry
 	Last             like.Version
 	Watermark, Floor like.Version
+	Signed           like.Version
 	Pinned           bool
 }
 
@@ -99,7 +100,7 @@ func (s *Seen) apart(liked map[string]int64) error {
 // yet: no op can be applied to it.
 func (s *Seen) behind(item string) bool {
 	shard := s.Shards[counter.ShardOf(item, len(s.Shards))]
-	return shard.Last < shard.Watermark
+	return shard.Last < max(shard.Watermark, shard.Signed)
 }
 
 func merged[V any](maps ...map[string]V) map[string]bool {

@@ -22,8 +22,9 @@ func (w *World) Open(shard int) {
 		return
 	}
 	w.cool(shard)
-	if l.Open = true; l.Last <= l.Floor {
-		l.Last = l.Floor.Next()
+	l.Open = true
+	if floor := max(l.Floor, l.Signed); l.Last <= floor {
+		l.Last = floor.Next()
 		l.Entries = append(l.Entries, Entry{Version: l.Last})
 	}
 }
@@ -128,7 +129,7 @@ func (w *World) Restore(from *World) {
 			then = from.Logs[s].clone()
 		}
 		then.Open = then.Open && w.Shards == from.Shards
-		then.Watermark, then.Floor = l.Watermark, l.Floor
+		then.Watermark, then.Floor, then.Signed = l.Watermark, l.Floor, l.Signed
 		w.Logs[s] = then
 		if !then.Open {
 			w.cool(s)
@@ -136,14 +137,17 @@ func (w *World) Restore(from *World) {
 	}
 }
 
+// End is the largest id of a log that the ledger knows of.
+func (l *Log) End() like.Version { return max(l.Watermark, l.Signed) }
+
 // Behind reports whether a log has lost its end: new ids would lose against
-// what the ledger has.
-func (l *Log) Behind() bool { return l.Last < l.Watermark }
+// what the ledger has, or Redis lacks an import.
+func (l *Log) Behind() bool { return l.Last < l.End() }
 
 // Ahead reports whether the ledger is ahead of every log of an earlier world.
 func (w *World) Ahead(of *World) bool {
 	for s, l := range of.Logs {
-		if s < len(w.Logs) && l.Last >= w.Logs[s].Watermark {
+		if s < len(w.Logs) && l.Last >= w.Logs[s].End() {
 			return false
 		}
 	}
@@ -155,7 +159,7 @@ func (w *World) Ahead(of *World) bool {
 func (w *World) Reshard(to int) {
 	var start like.Version
 	for _, l := range w.Logs {
-		start = max(start, l.Floor)
+		start = max(start, l.Floor, l.Signed)
 	}
 	start++
 	old := w.Logs

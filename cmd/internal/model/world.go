@@ -36,6 +36,7 @@ type Log struct {
 	Fresh   []like.Change // made since the last Match, their versions not known yet
 
 	Watermark, Floor like.Version // in the ledger
+	Signed           like.Version // there, too: the marker behind the last import
 }
 
 // World is everything that plusone stores.
