@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asPlusone) != "" {
 		main()
 	}
+	_ = os.Setenv("TERM", "xterm") // of the terminals of tests, wherever they run
 	privatetest.Main(m, privatetest.NoLeaks)
 }
 

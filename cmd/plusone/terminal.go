@@ -8,13 +8,10 @@ import (
 	"golang.org/x/term"
 )
 
+// isTerminal reports whether out is a terminal whose lines can be written over.
 func isTerminal(out io.Writer) bool {
 	f, ok := out.(*os.File)
-	if !ok {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
+	return ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb"
 }
 
 // rewrite shows text in place of the line that a terminal shows, cut to its width: what

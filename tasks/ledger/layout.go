@@ -48,7 +48,7 @@ func (l *Ledger) Layout(ctx context.Context, shards int) (Layout, error) {
 }
 
 func differ(want, have int) error {
-	return fmt.Errorf("ledger: %w: asked for %d, the ledger has %d", ErrShardsDiffer, want, have)
+	return fmt.Errorf("%w: asked for %d, the ledger has %d", ErrShardsDiffer, want, have)
 }
 
 func createLayout(ctx context.Context, tx pgx.Tx, shards int) error {

@@ -138,7 +138,7 @@ func (l *Ledger) CheckSchema(ctx context.Context) error {
 		}
 	}
 	if needs > 0 {
-		return fmt.Errorf("ledger: %w: it is at version %d, this binary needs %d; run: plusone migrate",
+		return fmt.Errorf("%w: it is at version %d, this binary needs %d; run: plusone migrate",
 			ErrOldSchema, has, needs)
 	}
 	return nil
