@@ -1,16 +1,20 @@
 -- Apply the ops of one shard, in order, all or nothing per item.
 --
--- KEYS  1 meta   2 counts   3 log   4 partly   5.. likers, one set per item of
---       this call, each item once: its id is what follows "likers:"
+-- KEYS  1 meta   2 counts   3 log   4 partly   5.. a quota for each slip, and likers,
+--       one set per item of this call, each item once: its id is what follows "likers:"
 -- ARGV  1 shards   2 max_pending   3 the time after which the call must not be
 --       applied, in ms of this server's clock; 0 for none
 --       4 wants, a letter per op, item after item: l like, u unlike, t toggle, k keep
---       (only tell); in upper case where another item begins   5.. the users of the ops
+--       (only tell); in upper case where another item begins   5 slips, how many; if
+--       any, the number that they must have, six digits per op: which slip and which
+--       letter of it is the op's, 0 0 where it needs none; and their fields
+--       then the users of the ops
 --
 -- Returns {'closed'}  the shard is not open for this number of shards
 --         {'full'}    the log holds max_pending entries or more
 --         {'late'}    its time is over: nobody waits for the answer any more, and
 --                     later ops may have been answered
+--         {'unreserved'}  a slip is not there, or its time is over
 --         {id, outcomes, starts}  id of the log entry ('' if nothing changed);
 --         one letter per op: + liked now, - not liked now, L was liked already,
 --         N was not liked already, c item is cold, u user is unknown, f item is
@@ -22,6 +26,9 @@
 -- items are also named in the set `partly` (shared.lua), so that all others are
 -- liked without a look; when that can't be relied on every set is looked into.
 --
+-- With a quota each like and toggle has a letter on a slip that quota.lua has left
+-- just before. Where that says no a like only tells, and a toggle may only unlike.
+--
 -- A frozen item (freeze.lua) takes no like that would change it; whatever else is
 -- asked of it goes its way. Only a shard that has frozen items looks which they are.
 --
@@ -31,21 +38,50 @@
 -- refuses nothing for lack of memory, so the log entry follows every change it
 -- names, and so do the counts, which were read as plain numbers.
 local counts, log = KEYS[2], KEYS[3]
-local G = #KEYS - 4
 local KEYS, ARGV = KEYS, ARGV
 local call, pcall, concat = redis.call, redis.pcall, table.concat
 local find, rep, sub = string.find, string.rep, string.sub
+local slips = tonumber(ARGV[5])
+local K = 4 + slips -- keys before the sets
+local G = #KEYS - K
 
 local meta = call('HMGET', KEYS[1], 'shards', 'forgot', 'marked', 'frozen')
 if meta[1] ~= ARGV[1] then return {'closed'} end
 if call('XLEN', log) >= tonumber(ARGV[2]) then return {'full'} end
-if ARGV[3] ~= '0' then
-  local now = call('TIME')
-  if now[1] * 1000 + now[2] / 1000 > tonumber(ARGV[3]) then return {'late'} end
+local now = 0
+if ARGV[3] ~= '0' or slips > 0 then
+  local time = call('TIME')
+  now = time[1] * 1000 + time[2] / 1000
+  if ARGV[3] ~= '0' and now > tonumber(ARGV[3]) then return {'late'} end
 end
 
+-- What ops want, as far as the slips allow; nil when one is not there.
+local function allowed()
+  local letters, refused = {}, false
+  for i = 1, slips do
+    local slip = pcall('HGET', KEYS[4 + i], ARGV[7 + i])
+    if type(slip) ~= 'string' then return end
+    local number, til, some = string.match(slip, '^(%d+) (%d+) ?(.*)$')
+    if number ~= ARGV[6] or now > tonumber(til) then return end
+    letters[i], refused = some, refused or some ~= ''
+  end
+  if not refused then return ARGV[4] end
+  local less, wants = {l = 'k', L = 'K', t = 'u', T = 'U'}, {}
+  for i = 1, #ARGV[4] do
+    local want, place = sub(ARGV[4], i, i), 6 * i
+    local slip, nth = tonumber(sub(ARGV[7], place - 5, place - 3)), tonumber(sub(ARGV[7], place - 2, place))
+    if slip > 0 and sub(letters[slip], nth, nth) == '-' then want = less[want] end
+    wants[i] = want
+  end
+  return concat(wants)
+end
+
+local wanted = ARGV[4]
+if slips > 0 then wanted = allowed() end
+if not wanted then return {'unreserved'} end
+
 local items, from = {}, #counts + 2 -- where the id begins in the name of an item's set
-for g = 1, G do items[g] = sub(KEYS[4 + g], from) end
+for g = 1, G do items[g] = sub(KEYS[K + g], from) end
 local starts = call('HMGET', counts, unpack(items))
 local unsure = meta[2] ~= meta[3]
 local partly = meta[2] and not unsure and call('SMISMEMBER', KEYS[4], unpack(items))
@@ -58,7 +94,7 @@ end
 local outcomes = {}
 local entry, e = {}, 0 -- pieces of the log entry, joined once; how many these are
 local moved, m = {}, 0 -- items and their new counts, by turns; how many values these are
-local at = 4           -- ops before this item end here in ARGV
+local at = slips > 0 and 7 + slips or 5 -- ops before this item end here in ARGV
 
 -- Note that these users of an item changed, and its count by so much.
 local function note(item, start, by, sign, users)
@@ -218,7 +254,7 @@ local function any(item, likers, start, wants, n, part, ice)
 end
 
 local g = 0
-for wants in string.gmatch(ARGV[4], '%u%l*') do
+for wants in string.gmatch(wanted, '%u%l*') do
   g = g + 1
   local start, n, out, reason = starts[g], #wants, nil, nil
   if not start then
@@ -230,12 +266,12 @@ for wants in string.gmatch(ARGV[4], '%u%l*') do
     local part, ice = unsure or partly and partly[g] == 1, frozen and frozen[g]
     if not part and not ice then
       if n == 1 then
-        out = one(items[g], KEYS[4 + g], start, wants)
+        out = one(items[g], KEYS[K + g], start, wants)
       elseif wants == 'Ll' then
-        out = two(items[g], KEYS[4 + g], start)
+        out = two(items[g], KEYS[K + g], start)
       end
     end
-    if not out then out, reason = any(items[g], KEYS[4 + g], start, wants, n, part, ice) end
+    if not out then out, reason = any(items[g], KEYS[K + g], start, wants, n, part, ice) end
   end
   if reason then
     out = rep('e', n)

@@ -2,13 +2,11 @@ package counter
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
 	"github.com/redis/go-redis/v9"
 
 	"plusone/hotpath/like"
@@ -21,18 +19,27 @@ type ask struct {
 
 	quota *quota
 	shard int
+	nth   int // of the calls for its shard, in this exchange
 	slots []*slot
 	ends  []*reservation
 	backs []*string // users
 
 	wants, refunds int // as arguments
 	sent           time.Time
+
+	in    *batch // that was last given a place for the slip
+	place int    // among the slips of that batch, from 1
 }
 
-// ask adds an op to the call for its user.
-func (q *quota) ask(s *slot) {
-	a := q.at(shardOf(xxhash.Sum64String(s.op.User), q.c.opt.Shards), 1)
+// ask adds an op to the call for its user, and that call's slip to the op's batch.
+func (q *quota) ask(b *batch, s *slot) {
+	a := q.at(ShardOf(s.op.User, q.c.opt.Shards), 1)
 	a.slots = append(a.slots, s)
+	if a.in != b {
+		b.asks = append(b.asks, a)
+		a.in, a.place = b, len(b.asks)
+	}
+	s.unit = unit{slip: a.place, nth: len(a.slots)}
 }
 
 // at is the call for a shard that has room for so many ops more.
@@ -46,7 +53,13 @@ func (q *quota) at(shard, room int) *ask {
 	} else {
 		a = &ask{quota: q}
 	}
-	a.shard = shard
+	a.shard, a.nth = shard, 0
+	if before := q.open[shard]; before != nil {
+		a.nth = before.nth + 1
+	}
+	if a.nth == len(q.slips) {
+		q.slips = append(q.slips, q.lane+strconv.Itoa(a.nth))
+	}
 	q.open[shard] = a
 	q.asks = append(q.asks, a)
 	return a
@@ -57,7 +70,7 @@ func (a *ask) empty() {
 	clear(a.slots)
 	clear(a.ends)
 	clear(a.backs)
-	a.slots, a.ends, a.backs = a.slots[:0], a.ends[:0], a.backs[:0]
+	a.slots, a.ends, a.backs, a.in = a.slots[:0], a.ends[:0], a.backs[:0], nil
 	a.forget()
 }
 
@@ -70,7 +83,7 @@ func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 		q.looked[a.shard], hold = a.sent, &q.hold
 	}
 	args := append(a.invoke(&quotaScript), 2, &names.quota, &names.reserved,
-		&q.units, &q.words, &q.use, hold, &a.wants, &a.refunds)
+		&q.units, &q.words, &q.use, hold, &a.wants, &a.refunds, &q.slips[a.nth], &q.number)
 	for _, s := range a.slots {
 		args = append(args, &s.op.User)
 	}
@@ -83,22 +96,20 @@ func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
 	return a.spell(ctx, args)
 }
 
-// granted reads what a call was answered: its ops go with the next exchange.
+// granted reads what a call was answered, before the answers of its ops are read.
 func (q *quota) granted(a *ask) {
 	reply, err := a.cmd.Result()
-	switch {
-	case errors.Is(err, errNewServer):
+	if err != nil {
 		q.tellAgain(a)
-		for _, s := range a.slots {
-			q.c.errand(errand{kind: verify, slot: s})
-		}
-	case err != nil:
-		q.tellAgain(a)
-		a.fail(fmt.Errorf("%w: reserve a like of the quota: %w", like.ErrUnavailable, err))
-	default:
-		if err := q.grant(a, reply); err != nil {
-			a.fail(fmt.Errorf("%w: reserve a like of the quota: %w", like.ErrUnavailable, err))
-		}
+	} else {
+		err = q.grant(a, reply)
+	}
+	if err == nil {
+		return
+	}
+	err = fmt.Errorf("%w: reserve a like of the quota: %w", like.ErrUnavailable, err)
+	for _, s := range a.slots {
+		s.unit.err = err
 	}
 }
 
@@ -109,52 +120,29 @@ func (q *quota) tellAgain(a *ask) {
 	q.ended = append(q.ended, a.ends...)
 }
 
-// fail answers ops of which nothing was sent: the units that they may have got
-// expire.
-func (a *ask) fail(err error) {
-	for _, s := range a.slots {
-		s.fail(err)
-	}
-}
-
-// grant reads {id, lefts, start, ends, until, expired} as quota.lua tells it.
+// grant reads {id, lefts, start, ends, expired} as quota.lua tells it.
 func (q *quota) grant(a *ask, reply []string) error {
-	if len(reply) != 6 || strings.Count(reply[1], " ")+min(1, len(reply[1])) != len(a.slots) {
+	if len(reply) != 5 || strings.Count(reply[1], " ")+min(1, len(reply[1])) != len(a.slots) {
 		return fmt.Errorf("redis answered %q", reply)
 	}
-	ends, errEnds := strconv.ParseInt(reply[3], 10, 64)
-	until, errUntil := strconv.ParseInt(reply[4], 10, 64)
-	if err := errors.Join(errEnds, errUntil); err != nil {
+	ends, err := strconv.ParseInt(reply[3], 10, 64)
+	if err != nil {
 		return fmt.Errorf("redis answered %q", reply)
 	}
-	r := &reservation{
-		quota: q, shard: a.shard, id: reply[0], start: reply[2], until: until,
-		over: a.sent.Add(holdTime),
-	}
+	r := &reservation{quota: q, shard: a.shard, id: reply[0], start: reply[2], over: a.sent.Add(holdTime)}
 	lefts, window := reply[1], a.sent.Add(time.Duration(ends)*time.Millisecond)
 	for _, s := range a.slots {
 		var text string
 		text, lefts, _ = strings.Cut(lefts, " ")
 		left, err := strconv.Atoi(text)
-		s.unit = unit{held: r, units: like.Units{Known: true, Left: left, Ends: window}}
+		s.unit.units = like.Units{Known: true, Left: max(left, 0), Ends: window}
 		if err != nil || left < 0 {
-			s.deny()
+			s.unit.denied = true
 		} else {
+			s.unit.held = r
 			r.left++
 		}
-		q.ready = append(q.ready, s)
 	}
-	q.c.meter.units.asked(r.left, len(a.slots)-r.left, reply[5])
+	q.c.meter.units.asked(r.left, len(a.slots)-r.left, reply[4])
 	return nil
-}
-
-// deny lets an op go on that can't be a like: it may only tell that its pair is liked,
-// or be an unlike.
-func (s *slot) deny() {
-	s.unit.held, s.unit.denied, s.unit.want, s.unit.units.Left = nil, true, s.op.Want, 0
-	if s.op.Want == like.Toggle {
-		s.op.Want = like.NotLiked
-	} else {
-		s.op.Want = keep
-	}
 }

@@ -22,9 +22,11 @@ type batch struct {
 	groups []group
 	ops    int
 
-	room  []byte // for spelling one argument
-	late  int64  // see command
-	until int64  // the first end of what its ops have reserved; 0: nothing
+	asks  []*ask // that its ops need
+	slips int    // how many these are, as an argument
+
+	room []byte // for spelling one argument
+	late int64  // see command
 }
 
 // group is the ops on one item, in the order of their arrival.
@@ -55,23 +57,22 @@ func (b *batch) put(at int, s *slot) {
 	g.last = s
 	g.n++
 	b.ops++
-	if r := s.unit.held; r != nil && (b.until == 0 || r.until < b.until) {
-		b.until = r.until
-	}
 }
 
 // empty makes room for the next exchange.
 func (b *batch) empty() {
 	clear(b.groups)
-	b.groups, b.ops, b.until = b.groups[:0], 0, 0
+	clear(b.asks)
+	b.groups, b.asks, b.ops = b.groups[:0], b.asks[:0], 0
 	b.forget()
 }
 
-// Two kinds of arguments are spelled when the command is written: one in an
+// Some kinds of arguments are spelled when the command is written: one in an
 // interface would be an allocation of its own.
 type (
 	likersKey group
 	wants     batch
+	places    batch
 )
 
 // MarshalBinary names the item's set.
@@ -83,8 +84,8 @@ func (g *likersKey) MarshalBinary() ([]byte, error) {
 
 // letters spell a like.Want for the script: first where an item begins, more behind.
 const (
-	first = "ULTK"
-	more  = "ultk"
+	first = "ULT"
+	more  = "ult"
 )
 
 // MarshalBinary has a letter for each op.
@@ -100,19 +101,40 @@ func (b *wants) MarshalBinary() ([]byte, error) {
 	return b.room, nil
 }
 
-// command is the script call, which must not be applied after before, in ms of
-// Redis' clock, 0 for any time, nor after what its ops have reserved has ended.
-func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
-	b.late = before
-	if b.until != 0 && (before == 0 || b.until < before) {
-		b.late = b.until
+// MarshalBinary has six digits for each op: the place of its slip, and its own on that.
+func (b *places) MarshalBinary() ([]byte, error) {
+	b.room = b.room[:0]
+	for i := range b.groups {
+		for s := b.groups[i].first; s != nil; s = s.after {
+			b.room = threeDigits(threeDigits(b.room, s.unit.slip), s.unit.nth)
+		}
 	}
-	args := append(b.invoke(&likeScript), 4+len(b.groups),
+	return b.room, nil
+}
+
+func threeDigits(b []byte, n int) []byte {
+	return append(b, byte('0'+n/100), byte('0'+n/10%10), byte('0'+n%10))
+}
+
+// command is the script call, which must not be applied after before, in ms of
+// Redis' clock, 0 for any time.
+func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
+	b.late, b.slips = before, len(b.asks)
+	args := append(b.invoke(&likeScript), 4+b.slips+len(b.groups),
 		&b.names.meta, &b.names.counts, &b.names.log, &b.names.partly)
+	for _, a := range b.asks {
+		args = append(args, &a.quota.c.keys[a.shard].quota)
+	}
 	for i := range b.groups {
 		args = append(args, (*likersKey)(&b.groups[i]))
 	}
-	args = append(args, &opt.Shards, &opt.MaxPending, &b.late, (*wants)(b))
+	args = append(args, &opt.Shards, &opt.MaxPending, &b.late, (*wants)(b), &b.slips)
+	if b.slips > 0 {
+		args = append(args, &b.asks[0].quota.number, (*places)(b))
+		for _, a := range b.asks {
+			args = append(args, &a.quota.slips[a.nth])
+		}
+	}
 	for i := range b.groups {
 		for s := b.groups[i].first; s != nil; s = s.after {
 			args = append(args, &s.op.User)
@@ -146,18 +168,25 @@ func (c *Counter) settle(b *batch) {
 	case len(reply) == 1 && reply[0] == "full":
 		err := fmt.Errorf("%w: the log of shard %d is full, the ledger lags behind", like.ErrBusy, b.shard)
 		b.each(func(s *slot) { s.fail(err) })
-	case len(reply) == 1 && reply[0] == "late" && b.late == b.until: // they have to reserve again
-		b.each(func(s *slot) {
-			s.comeBack()
-			s.unit.drop(s)
-			c.retry(errand{slot: s})
-		})
+	case len(reply) == 1 && reply[0] == "unreserved":
+		b.each(c.reserveAgain)
 	case len(reply) == 1 && reply[0] == "late":
 		err := fmt.Errorf("%w: the ops reached redis too late, or its clock was set", like.ErrBusy)
 		b.each(func(s *slot) { s.fail(err) })
 	default:
 		c.answer(b, reply)
 	}
+}
+
+// reserveAgain ends an op that can't have a unit, or sends it once more.
+func (c *Counter) reserveAgain(s *slot) {
+	if err := s.unit.err; err != nil {
+		s.fail(err)
+		return
+	}
+	s.comeBack()
+	s.unit.drop(s)
+	c.retry(errand{slot: s})
 }
 
 // answer reads {id, outcomes, starts} as like.lua tells it.

@@ -175,7 +175,7 @@ func (c *Counter) Apply(ctx context.Context, ops []like.Op, results []like.Resul
 		return nil
 	}
 	call := c.newCall(ctx, ops)
-	// With a quota a like makes two exchanges: then the lane sends all.
+	// With a quota the lane sends all: reservations that end are its own.
 	fits, turn := c.writes.enter(call.waiting, c.quota == nil && c.mayTurn(g, call.deadline.Sub(now)))
 	if !fits {
 		err := fmt.Errorf("%w: the queue of ops is full", like.ErrBusy)

@@ -56,9 +56,6 @@ func (c *Counter) route(slots []*slot, out *outbox) {
 	case g.way == toRedis:
 		c.flush(slots, g, out)
 	case g.way == toLedger && c.opt.Direct != nil:
-		if c.quota != nil {
-			c.quota.forgive(slots)
-		}
 		c.writeDirect(slots, out)
 	default:
 		for _, s := range slots {
@@ -68,15 +65,14 @@ func (c *Counter) route(slots []*slot, out *outbox) {
 }
 
 // flush sends slots as one pipeline, a script call per shard and at most
-// maxScript ops, and passes the answers on. Likes that need a unit of a quota first
-// ask for it in this pipeline, and go with the next.
+// maxScript ops, and passes the answers on. What asks for units of quotas goes first.
 func (c *Counter) flush(slots []*slot, g grant, out *outbox) {
-	var asks []*ask
-	if c.quota != nil {
-		slots, asks = c.quota.gather(slots)
-	}
 	for _, s := range c.sendable(slots) {
 		out.add(s)
+	}
+	var asks []*ask
+	if c.quota != nil {
+		asks = c.quota.gather(out.batches)
 	}
 	if len(out.batches)+len(asks) == 0 {
 		return

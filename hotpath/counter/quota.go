@@ -1,8 +1,8 @@
 package counter
 
 import (
+	"crypto/rand"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -11,7 +11,7 @@ import (
 
 const (
 	// useTime is for how long a reservation may be used, by Redis' clock: the like
-	// script refuses what comes later. It comes with the next exchange.
+	// script refuses what comes later. It comes in the same exchange.
 	useTime = 2 * time.Second
 	// holdTime is after what time a reservation that nobody has ended is given back.
 	holdTime = 5 * time.Second
@@ -24,20 +24,25 @@ const (
 	maxEnds   = 32 // of reservations, that one call carries
 )
 
-// quota reserves a unit of its user's quota for each like before it is sent:
+// quota reserves a unit of its user's quota for each like, in the exchange that carries
+// the like:
 //
-//	exchange n    quota.lua: try ── none left ── n+1: tell the state ── liked: unchanged
-//	                 │                                              └── refused
-//	         n+1  like.lua
-//	                 ├── liked now ──────────────────── n+2: confirm
-//	                 ├── nothing changed, or refused ── n+2: cancel
-//	                 └── no answer ──── neither: the unit is given back after holdTime
+//	exchange n    quota.lua: try, and leave a slip that says who got a unit
+//	         n    like.lua, of who got none: only tell ── liked: unchanged
+//	              │                                    └── refused
+//	              ├── liked now ──────────────────── n+1: confirm
+//	              ├── nothing changed, or refused ── n+1: cancel
+//	              └── no answer ──── neither: the unit is given back after holdTime
+//
+// The calls go down one connection, so Redis runs them in this order. The slip is good
+// for this exchange alone and for useTime, within its window: who finds another one, or
+// none, applies nothing, and its ops reserve again. So a unit is there before its like
+// is, and is not given back while the like may still come.
 //
 // One reservation is for all that one call was granted, and ends when all their ops
-// have. One that is not used within useTime, nor within its window, is never used: then
-// its ops reserve again. An op that has to wait for the ledger gives its unit back
-// first. So a unit stands for a like, but for what a lost answer or a crash between
-// the like and the end of its reservation leaves: that like may not count.
+// have. An op that has to wait for the ledger gives its unit back first. So a unit
+// stands for a like, but for what a lost answer or a crash between the like and the end
+// of its reservation leaves: that like may not count.
 //
 // The writeLane's goroutine owns it.
 type quota struct {
@@ -50,15 +55,18 @@ type quota struct {
 
 	refunds bool // unlikes give units back
 
+	lane   string   // no other quota has it
+	slips  []string // fields: of the first call of a shard in an exchange, the second, ...
+	number int64    // of the exchange
+
 	looked []time.Time    // by shard: when expired reservations were last looked for
-	ready  []*slot        // that go with the next exchange
 	ended  []*reservation // not told to Redis yet
 	back   []string       // users who give back a unit that they have used
 	due    time.Time      // when these get an exchange of their own
 	last   bool           // the one when everything ends
 
 	asks  []*ask // of this exchange
-	open  []*ask // by shard: the one that is added to, nil: none yet
+	open  []*ask // by shard: the last one, nil: none yet
 	spare []*ask
 }
 
@@ -66,7 +74,7 @@ func newQuota(c *Counter) *quota {
 	return &quota{
 		c: c, units: c.opt.Quota.Likes, words: c.opt.Quota.Window.Milliseconds(),
 		use: useTime.Milliseconds(), hold: holdTime.Milliseconds(), refunds: c.opt.Quota.RefundUnlikes,
-		open: make([]*ask, c.opt.Shards), looked: make([]time.Time, c.opt.Shards),
+		lane: "%" + rand.Text() + ":", open: make([]*ask, c.opt.Shards), looked: make([]time.Time, c.opt.Shards),
 	}
 }
 
@@ -76,7 +84,6 @@ type reservation struct {
 	shard int    // of its users
 	id    string // in Redis
 	start string // of its window
-	until int64  // it may be used, in ms of Redis' clock
 	over  time.Time
 
 	left            int // ops that have not ended
@@ -85,23 +92,19 @@ type reservation struct {
 
 // unit is what an op has of its user's quota.
 type unit struct {
+	slip   int // place of the slip among those of its batch, from 1; 0: it needs none
+	nth    int // place of its letter on that, from 1
 	held   *reservation
-	denied bool      // there was none: the op only tells whether the pair is liked, or unlikes
-	want   like.Want // of the op, before it was denied
+	denied bool  // there was none: the op only tells whether the pair is liked, or unlikes
+	err    error // why it is not known whether there is one
 	units  like.Units
 }
-
-// keep is the want of a like that was denied: it changes nothing.
-const keep = like.Toggle + 1
 
 // take waits for what the next exchange may carry.
 func (q *quota) take(w *queue[*slot]) ([]*slot, bool) {
 	for {
-		slots, turn, open := w.poll(max(maxFlush-len(q.ready), 0), len(q.ready) > 0)
+		slots, turn, open := w.poll(maxFlush, false)
 		if turn {
-			slots = append(slots, q.ready...)
-			clear(q.ready)
-			q.ready = q.ready[:0]
 			q.last = false
 			return slots, true
 		}
@@ -145,30 +148,26 @@ func (q *quota) wait(wake <-chan struct{}) {
 	}
 }
 
-// gather sorts out the ops that need a unit first, and returns the others, in the
-// place of slots, and the calls that go with them.
-func (q *quota) gather(slots []*slot) ([]*slot, []*ask) {
+// gather makes the calls that go before those of the batches.
+func (q *quota) gather(batches []*batch) []*ask {
 	for _, a := range q.asks {
 		a.empty()
 	}
 	q.spare = append(q.spare, q.asks...)
 	q.asks = q.asks[:0]
 	clear(q.open)
-	rest, now := slots[:0], time.Now()
-	for _, s := range slots {
-		switch {
-		case s.op.Want == like.NotLiked || s.op.Want == keep || s.unit.held != nil:
-			rest = append(rest, s)
-		case s.late(now):
-			s.fail(fmt.Errorf("%w: the op waited too long", like.ErrBusy))
-		case s.call.gone.Load():
-			s.fail(fmt.Errorf("%w: nobody waits for the op any more", like.ErrBusy))
-		default:
-			q.ask(s)
+	q.number++
+	for _, b := range batches {
+		for i := range b.groups {
+			for s := b.groups[i].first; s != nil; s = s.after {
+				if s.op.Want != like.NotLiked {
+					q.ask(b, s)
+				}
+			}
 		}
 	}
 	q.gatherEnds()
-	return rest, q.asks
+	return q.asks
 }
 
 // gatherEnds puts what is over into the calls, as far as they have room.
@@ -225,18 +224,8 @@ func (q *quota) end(s *slot, res *like.Result) {
 func (u unit) drop(s *slot) {
 	if u.held != nil {
 		u.held.cancel(s.op.User)
-		s.unit = unit{}
 	}
-}
-
-// forgive lets denied ops do what they wanted: nobody counts likes that go straight
-// to the ledger.
-func (q *quota) forgive(slots []*slot) {
-	for _, s := range slots {
-		if s.unit.denied {
-			s.op.Want, s.unit = s.unit.want, unit{}
-		}
-	}
+	s.unit = unit{}
 }
 
 func (r *reservation) cancel(user string) {

@@ -81,7 +81,7 @@ func TestTheQuotaScriptKeepsItsTruthTable(t *testing.T) {
 					ok(t, rdb.Do(t.Context(), args...).Err())
 				}
 				wants, refunds := strings.Fields(row.wants), strings.Fields(row.refunds)
-				args := []any{3, long, 2000, 5000, len(wants), len(refunds)}
+				args := []any{3, long, 2000, 5000, len(wants), len(refunds), "%slip", 7}
 				for _, user := range slices.Concat(wants, refunds) {
 					args = append(args, user)
 				}
@@ -98,7 +98,18 @@ func TestTheQuotaScriptKeepsItsTruthTable(t *testing.T) {
 				if expired == "" {
 					expired = "0"
 				}
-				equal(t, "expired", reply[5], expired)
+				equal(t, "expired", reply[4], expired)
+				var slip strings.Builder
+				if strings.Contains(row.lefts, "-1") {
+					slip.WriteByte(' ')
+					for left := range strings.FieldsSeq(row.lefts) {
+						slip.WriteByte(map[bool]byte{true: '-', false: '+'}[left == "-1"])
+					}
+				}
+				number, rest, _ := strings.Cut(rdb.HGet(t.Context(), k.quota, "%slip").Val(), " ")
+				_, letters, some := strings.Cut(rest, " ")
+				equal(t, "there is a slip", number, map[bool]string{true: "7"}[row.wants != ""])
+				equal(t, "its letters", strings.Repeat(" ", map[bool]int{true: 1}[some])+letters, slip.String())
 				equal(t, "used", usedBy(t, rdb, k), row.used)
 				equal(t, "reserved", reservedIn(t, rdb, k), row.reserved)
 			})
@@ -140,11 +151,13 @@ func TestTheQuotaScriptTellsTheEndsOfThings(t *testing.T) {
 		for _, window := range []time.Duration{time.Second, time.Hour} {
 			commands(t, rdb, "FLUSHALL")
 			reply, err := quotaScript.run(t.Context(), rdb, []string{k.quota, k.reserved},
-				1, window.Milliseconds(), 2000, 5000, 1, 0, "u1").StringSlice()
+				1, window.Milliseconds(), 2000, 5000, 1, 0, "%slip", 7, "u1").StringSlice()
 			ok(t, err)
 			start, _ := strconv.ParseInt(reply[2], 10, 64)
 			left, _ := strconv.ParseInt(reply[3], 10, 64)
-			until, _ := strconv.ParseInt(reply[4], 10, 64)
+			slip := strings.Fields(rdb.HGet(t.Context(), k.quota, "%slip").Val())
+			equal(t, "words of the slip", len(slip), 2)
+			until, _ := strconv.ParseInt(slip[1], 10, 64)
 			end := start + window.Milliseconds()
 			now := end - left
 			equal(t, "a window begins at a multiple of its length", start%window.Milliseconds(), 0)
@@ -201,40 +214,86 @@ func TestTheGiveBackScriptKeepsItsTruthTable(t *testing.T) {
 	})
 }
 
-// keepTruth is what the like script answers to an op that may only tell.
-var keepTruth = []struct{ name, before, ops, want string }{
-	{"liked", "", "a/u1/?", "L"},
-	{"not liked", "", "a/u2/?", "N"},
-	{"not liked by anybody", "", "b/u2/?", "N"},
-	{"beside others", "", "a/u2/1 a/u2/? a/u1/0 a/u1/?", "+L-N"},
-	{"two of them", "", "a/u1/? a/u2/?", "LN"},
-	{"behind a like", "", "a/u1/1 a/u2/?", "LN"},
-	{"cold", "", "c/u1/?", "c"},
-	{"partly resident, not known", "SADD p1:{0}:likers:a %", "a/u2/? a/u1/?", "uL"},
-	{"partly resident, known", "SADD p1:{0}:likers:a % %u2", "a/u2/?", "N"},
+// slipTruth is what the like script answers where a quota is on: + is a like that got
+// a unit, - one that did not, ~ a toggle that did not, 0 an unlike.
+var slipTruth = []struct{ name, before, ops, want string }{
+	{"a unit", "", "a/u2/+", "+"},
+	{"a unit too many", "", "a/u1/+", "L"},
+	{"liked", "", "a/u1/-", "L"},
+	{"not liked", "", "a/u2/-", "N"},
+	{"not liked by anybody", "", "b/u2/-", "N"},
+	{"a toggle of what is liked", "", "a/u1/~", "-"},
+	{"a toggle of what is not", "", "a/u2/~ b/u1/~", "NN"},
+	{"beside others", "", "a/u2/+ a/u2/- a/u1/0 a/u1/-", "+L-N"},
+	{"two of them", "", "a/u1/- a/u2/-", "LN"},
+	{"behind a like", "", "a/u1/+ a/u2/-", "LN"},
+	{"two likes of one item, one without", "", "b/u1/- b/u2/+", "N+"},
+	{"of several items", "", "a/u1/- b/u1/0 a/u2/+ b/u2/- a/u3/~", "L+NNN"},
+	{"no op that needs a unit", "DEL <quota>", "a/u1/0 b/u1/0", "-N"},
+	{"cold", "", "c/u1/-", "c"},
+	{"partly resident, not known", "SADD p1:{0}:likers:a %", "a/u2/- a/u1/-", "uL"},
+	{"partly resident, known", "SADD p1:{0}:likers:a % %u2", "a/u2/-", "N"},
+	{"no slip", "DEL <quota>", "a/u2/+ a/u1/0", "unreserved"},
+	{"one slip is not there", "HDEL <quota> %two", "a/u2/+ b/u2/+", "unreserved"},
+	{"that of another exchange", "HSET <quota> %one 6_9999999999999", "a/u2/+", "unreserved"},
+	{"its time is over", "HSET <quota> %one 7_1000000000000", "a/u2/+", "unreserved"},
+	{"it is none", "HSET <quota> %one 7", "a/u2/+", "unreserved"},
+	{"not of such a kind", "SET <quota> x", "a/u2/+", "unreserved"},
 }
 
-func TestAnOpThatMayOnlyTellChangesNothing(t *testing.T) {
+func TestALikeIsMadeOfASlipThatAllowsIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, addr string) {
 		rdb := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1})
 		t.Cleanup(func() { _ = rdb.Close() })
-		for _, row := range keepTruth {
+		for _, row := range slipTruth {
 			t.Run(row.name, func(t *testing.T) {
 				k := keysOf(0)
 				commands(t, rdb, "FLUSHALL", "HSET "+k.meta+" shards 4", "HSET "+k.counts+" a 1 b 0", "SADD "+k.likers+"a u1")
-				if row.before != "" {
-					commands(t, rdb, "HSET "+k.meta+" forgot 1 marked 1", "SADD "+k.partly+" a", row.before)
+				if strings.HasPrefix(row.before, "SADD") {
+					commands(t, rdb, "HSET "+k.meta+" forgot 1 marked 1", "SADD "+k.partly+" a")
 				}
-				out := newOutbox([]keys{k})
+				// The ops have their letters on two slips, by turns.
+				q := &quota{c: &Counter{keys: []keys{k}}, slips: []string{"%one", "%two"}, number: 7}
+				asks := []*ask{{quota: q}, {quota: q, nth: 1}}
+				out, letters := newOutbox([]keys{k}), [2]string{}
+				var needing int
 				for op := range strings.FieldsSeq(row.ops) {
 					part := strings.Split(op, "/")
-					want := map[string]like.Want{"0": like.NotLiked, "1": like.Liked, "?": keep}[part[2]]
-					out.add(&slot{op: like.Op{Item: part[0], User: part[1], Want: want}})
+					s := &slot{op: like.Op{Item: part[0], User: part[1], Want: map[string]like.Want{"+": like.Liked, "-": like.Liked, "~": like.Toggle}[part[2]]}}
+					if part[2] != "0" {
+						i := needing % 2
+						needing++
+						letters[i] += strings.Replace(part[2], "~", "-", 1)
+						s.unit = unit{slip: 1 + i, nth: len(letters[i])}
+					}
+					out.add(s)
 				}
-				reply, err := send(t.Context(), rdb, out.batches[0], Options{Shards: 4, MaxPending: 3}, 0)
+				b := out.batches[0]
+				b.asks = asks[:min(needing, 2)]
+				for i, field := range q.slips {
+					slip := "7 9999999999999"
+					if strings.Contains(letters[i], "-") {
+						slip += " " + letters[i]
+					}
+					ok(t, rdb.HSet(t.Context(), k.quota, field, slip).Err())
+				}
+				if row.before != "" {
+					var args []any
+					for word := range strings.FieldsSeq(strings.ReplaceAll(row.before, "<quota>", k.quota)) {
+						args = append(args, strings.ReplaceAll(word, "_", " "))
+					}
+					ok(t, rdb.Do(t.Context(), args...).Err())
+				}
+				reply, err := send(t.Context(), rdb, b, Options{Shards: 4, MaxPending: 3}, 0)
 				ok(t, err)
-				equal(t, "outcomes", reply[1], row.want)
-				equal(t, "something was logged", reply[0] != "", strings.ContainsAny(row.want, "+-"))
+				if len(reply) != 1 {
+					equal(t, "outcomes", reply[1], row.want)
+					equal(t, "something was logged", reply[0] != "", strings.ContainsAny(row.want, "+-"))
+					return
+				}
+				equal(t, "the answer", reply[0], row.want)
+				equal(t, "counts", fmt.Sprint(rdb.HMGet(t.Context(), k.counts, "a", "b").Val()), "[1 0]")
+				equal(t, "log", rdb.XLen(t.Context(), k.log).Val(), 0)
 			})
 		}
 	})

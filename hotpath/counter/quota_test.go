@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -118,6 +119,7 @@ func TestClientsOfTwoCountersShareAQuota(t *testing.T) {
 		other := start(t, addr, r.book, opt)
 		var wg sync.WaitGroup
 		var liked, refused [3]atomic.Int32
+		var told [60]atomic.Bool
 		for i := range 60 {
 			wg.Go(func() {
 				u, c := i%3, r.Counter
@@ -131,6 +133,7 @@ func TestClientsOfTwoCountersShareAQuota(t *testing.T) {
 				switch {
 				case res[0].Changed:
 					liked[u].Add(1)
+					told[i].Store(true)
 				case errors.Is(res[0].Err, like.ErrQuota):
 					refused[u].Add(1)
 				default:
@@ -139,6 +142,9 @@ func TestClientsOfTwoCountersShareAQuota(t *testing.T) {
 			})
 		}
 		wg.Wait()
+		for i := range 60 {
+			equal(t, "an item's like is that of which its user was told", r.read(fmt.Sprint("i", i), fmt.Sprint("u", i%3)).Liked, told[i].Load())
+		}
 		for u := range liked {
 			equal(t, "likes of a user", liked[u].Load(), 5)
 			equal(t, "refused", refused[u].Load(), 15)
@@ -146,11 +152,11 @@ func TestClientsOfTwoCountersShareAQuota(t *testing.T) {
 	})
 }
 
-// fault makes the next exchange of a kind fail, having been applied or not.
+// fault meets the next exchange of a kind.
 type fault struct {
-	kind    string // reserve, like, end
-	applied bool
-	after   func() // runs behind it
+	kind    string // like: one that reserves and likes; end: one that only ends reservations
+	reached string // of what it sends: "", "reserve" or "all"; its answer is lost
+	between func() // runs between the reservation and the like, and nothing is lost
 	left    atomic.Int32
 }
 
@@ -161,15 +167,21 @@ func (f *fault) ProcessHook(next redis.ProcessHook) redis.ProcessHook { return n
 
 func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if !f.hits(cmds) || f.left.Add(-1) < 0 {
+		likes := slices.IndexFunc(cmds, func(c redis.Cmder) bool { return isCall(c, likeScript) })
+		asks := slices.ContainsFunc(cmds, func(c redis.Cmder) bool { return isCall(c, quotaScript) })
+		if !asks || (likes > 0) != (f.kind == "like") || f.left.Add(-1) < 0 {
 			return next(ctx, cmds)
 		}
-		if f.applied || f.after != nil {
-			err := next(ctx, cmds)
-			if f.after != nil {
-				f.after()
-				return err
-			}
+		if f.between != nil {
+			err := next(ctx, cmds[:likes])
+			f.between()
+			return errors.Join(err, next(ctx, cmds[likes:]))
+		}
+		switch f.reached {
+		case "reserve":
+			_ = next(ctx, cmds[:likes])
+		case "all":
+			_ = next(ctx, cmds)
 		}
 		for _, cmd := range cmds {
 			cmd.SetErr(errLost)
@@ -178,52 +190,42 @@ func (f *fault) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 	}
 }
 
-func (f *fault) hits(cmds []redis.Cmder) bool {
-	for _, cmd := range cmds {
-		args := cmd.Args()
-		if len(args) < 10 {
-			continue
-		}
-		sha, is := args[1].(*string)
-		switch {
-		case !is:
-		case *sha == likeScript.sha && f.kind == "like":
-			return true
-		case *sha == quotaScript.sha && f.kind == "reserve" && *args[9].(*int) > 0:
-			return true
-		case *sha == quotaScript.sha && f.kind == "end" && *args[9].(*int) == 0:
-			return true
-		}
-	}
-	return false
+// isCall reports whether a command is the call of a script.
+func isCall(cmd redis.Cmder, s script) bool {
+	args := cmd.Args()
+	sha, is := args[1].(*string)
+	return is && *sha == s.sha
+}
+
+// meet lets a fault meet one exchange of a rig.
+func (r *rig) meet(f *fault) *fault {
+	f.left.Store(1)
+	r.guarded.AddHook(f)
+	return f
 }
 
 // What is lost on the way costs nobody a unit for long, and gives nobody one more than
 // the likes whose answer was lost.
 func TestAReservationOutlivesALostAnswerByItsTimeOnly(t *testing.T) {
 	for _, row := range []struct {
-		kind    string
-		applied bool
-		err     error // of the like
-		liked   bool
-		before  string // used, until reservations expire
-		after   string
+		kind, reached string
+		err           error // of the like
+		liked         bool
+		before        string // used, until reservations expire
+		after         string
 	}{
-		{"reserve", false, like.ErrUnavailable, false, "", ""},
-		{"reserve", true, like.ErrUnavailable, false, "ann:1", ""},
-		{"like", false, like.ErrUnknown, false, "ann:1", ""},
-		{"like", true, like.ErrUnknown, true, "ann:1", ""}, // it may not count
-		{"end", false, nil, true, "ann:1", "ann:1"},
-		{"end", true, nil, true, "ann:1", "ann:1"},
+		{"like", "", like.ErrUnknown, false, "", ""},
+		{"like", "reserve", like.ErrUnknown, false, "ann:1", ""},
+		{"like", "all", like.ErrUnknown, true, "ann:1", ""}, // it may not count
+		{"end", "", nil, true, "ann:1", "ann:1"},
+		{"end", "all", nil, true, "ann:1", "ann:1"},
 	} {
-		t.Run(fmt.Sprint(row.kind, " applied ", row.applied), func(t *testing.T) {
+		t.Run(row.kind+", reached "+row.reached, func(t *testing.T) {
 			m := miniredis.RunT(t)
 			r := newRig(t, m.Addr(), withQuota(2))
 			r.do("page", "bob", like.Liked)
 			equal(t, "used", r.used(), "bob:1")
-			f := &fault{kind: row.kind, applied: row.applied}
-			f.left.Store(1)
-			r.guarded.AddHook(f)
+			f := r.meet(&fault{kind: row.kind, reached: row.reached})
 
 			err := r.try("page", "ann", like.Liked).Err
 			equal(t, fmt.Sprint("the error ", err), errors.Is(err, row.err), true)
@@ -232,10 +234,10 @@ func TestAReservationOutlivesALostAnswerByItsTimeOnly(t *testing.T) {
 			equal(t, "used", usedBy(t, r.rdb, keysOf(0)), strings.TrimSpace(row.before+" bob:1"))
 			if row.kind == "end" {
 				equal(t, "its end is told again", r.used(), "ann:1 bob:1")
-			} else if row.kind == "like" {
-				eventually(t, "what is not known is left", func() bool { return reservedIn(t, r.rdb, keysOf(0)) == "ann" })
+			} else if row.before != "" {
+				equal(t, "what is not known is left", reservedIn(t, r.rdb, keysOf(0)), "ann")
 			}
-			later := time.Now() // what is not known is reserved anew when the others have ended
+			later := time.Now()
 			eventually(t, "reservations have expired", func() bool {
 				later = later.Add(holdTime + time.Second)
 				m.SetTime(later)
@@ -258,10 +260,9 @@ func TestALikeIsNotMadeOnAUnitOfAnotherWindow(t *testing.T) {
 			r := newRig(t, m.Addr(), withQuota(2))
 			r.do("page", "ann", like.Liked)
 			equal(t, "used", r.used(), "ann:1")
-			f := &fault{kind: "reserve", after: func() { m.SetTime(now.Add(later)) }}
-			f.left.Store(1)
-			r.guarded.AddHook(f)
+			f := r.meet(&fault{kind: "like", between: func() { m.SetTime(now.Add(later)) }})
 			equal(t, "liked", r.do("other", "ann", like.Liked).Changed, true)
+			equal(t, "time has passed", f.left.Load() < 1, true)
 			want := "ann:2"
 			if later == quotaWindow {
 				want = "ann:1"
@@ -271,23 +272,120 @@ func TestALikeIsNotMadeOnAUnitOfAnotherWindow(t *testing.T) {
 	}
 }
 
-func TestNobodyWhoHasGoneKeepsAUnit(t *testing.T) {
+// A server may lose its scripts between the two calls, or one of them.
+func TestScriptsThatAServerDoesNotKnowCostNobodyAUnit(t *testing.T) {
+	for name, known := range map[string]string{"none": "", "that of the quota": quotaScript.text, "that of likes": likeScript.text} {
+		t.Run(name, func(t *testing.T) {
+			r := realRig(t, withQuota(2))
+			for i := range 2 {
+				r.do(fmt.Sprint("i", i), "bob", like.Liked)
+			}
+			r.do("page", "ann", like.Liked)
+			equal(t, "used", r.used(), "ann:1 bob:2")
+			for i, err := range []error{nil, like.ErrQuota} {
+				commands(t, r.rdb, "SCRIPT FLUSH")
+				if known != "" {
+					ok(t, r.rdb.ScriptLoad(t.Context(), known).Err())
+				}
+				item := fmt.Sprint("i", i)
+				equal(t, "the error", r.try(item, "ann", like.Liked).Err, err)
+				equal(t, "liked", r.read(item, "ann").Liked, err == nil)
+				equal(t, "used", r.used(), "ann:2 bob:2")
+			}
+		})
+	}
+}
+
+func TestALikeWhoseUnitCanNotBeReservedIsNotMade(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, withQuota(2))
+		r.do("a", "bob", like.Liked)
+		equal(t, "used", r.used(), "bob:1")
+		commands(t, r.rdb, "DEL "+keysOf(0).quota, "SET "+keysOf(0).quota+" x")
+		equal(t, "the error", errors.Is(r.try("a", "ann", like.Liked).Err, like.ErrUnavailable), true)
+		equal(t, "liked", r.read("a", "ann").Liked, false)
+		equal(t, "an unlike needs none", r.do("a", "bob", like.NotLiked).Changed, true)
+		commands(t, r.rdb, "DEL "+keysOf(0).quota)
+		equal(t, "then", r.do("a", "ann", like.Liked).Changed, true)
+	})
+}
+
+func TestNobodyWhoHasGoneTakesAUnit(t *testing.T) {
 	r := newRig(t, miniredis.RunT(t).Addr(), withQuota(2))
 	r.do("page", "bob", like.Liked)
-	ctx, leave := context.WithCancel(t.Context())
-	gone := make(chan struct{})
-	f := &fault{kind: "reserve", after: func() {
-		leave()
-		<-gone
-	}}
-	f.left.Store(1)
-	r.guarded.AddHook(f)
-	res := make([]like.Result, 1)
-	err := r.Apply(ctx, []like.Op{{Item: "page", User: "ann", Want: like.Liked}}, res)
-	close(gone)
-	equal(t, "nothing was applied", errors.Is(err, like.ErrUnavailable), true)
 	equal(t, "used", r.used(), "bob:1")
+	under, left := make(chan struct{}), make(chan struct{})
+	r.meet(&fault{kind: "like", between: func() {
+		close(under)
+		<-left
+	}})
+	var wg sync.WaitGroup
+	wg.Go(func() { r.do("other", "bob", like.Liked) })
+	<-under
+	ctx, leave := context.WithCancel(t.Context())
+	wg.Go(func() {
+		eventually(t, "ann waits", func() bool { return r.writes.len() == 1 })
+		leave()
+	})
+	err := r.Apply(ctx, []like.Op{{Item: "page", User: "ann", Want: like.Liked}}, make([]like.Result, 1))
+	close(left)
+	wg.Wait()
+	equal(t, "nothing was applied", errors.Is(err, like.ErrUnavailable), true)
 	equal(t, "not liked", r.read("page", "ann").Liked, false)
+	equal(t, "used", r.used(), "bob:2")
+}
+
+// One call with more ops than a script call carries, of users who want more than they
+// may: who is told of a like has it, and nobody else; everybody gets all of his quota.
+func TestManyOpsAreToldApartByTheirUnits(t *testing.T) {
+	for _, shards := range []int{1, 4} {
+		t.Run(fmt.Sprint(shards, " shards"), func(t *testing.T) {
+			opt := withQuota(3)
+			opt.Shards = shards
+			r := realRig(t, opt)
+			for i := range 7 {
+				r.do(fmt.Sprint("i", i), fmt.Sprint("first", i), like.Liked) // so that all go at once
+			}
+			var ops []like.Op
+			for i := range 3 * maxScript {
+				op := like.Op{Item: fmt.Sprint("i", i%7), User: fmt.Sprint("u", i), Want: like.Want(1 + i%2)}
+				switch i % 4 {
+				case 1:
+					op.User = fmt.Sprint("greedy", i%20) // 5 of them, on 7 items again and again
+				case 2:
+					op.Want = like.NotLiked
+				}
+				ops = append(ops, op)
+			}
+			res := make([]like.Result, len(ops))
+			ok(t, r.Apply(t.Context(), ops, res))
+			used, refused, is := map[string]int{}, 0, map[Pair]bool{}
+			for i, op := range ops {
+				greedy := strings.HasPrefix(op.User, "greedy")
+				switch {
+				case errors.Is(res[i].Err, like.ErrQuota):
+					refused++
+					equal(t, "one too many of "+op.User, greedy && res[i].Units.Left == 0, true)
+				case greedy && res[i].Err == nil:
+					is[Pair{op.Item, op.User}] = res[i].Liked
+					if res[i].Changed && res[i].Liked {
+						used[op.User]++
+					}
+				case !greedy:
+					equal(t, fmt.Sprintf("%+v: %+v", op, res[i]), res[i].Err == nil && res[i].Changed == (op.Want != like.NotLiked), true)
+				}
+			}
+			equal(t, "some were refused", refused > 0, true)
+			equal(t, "greedy ones", len(used), 5)
+			for user, n := range used {
+				equal(t, "likes of "+user, n, 3)
+				for i := range 7 {
+					p := Pair{fmt.Sprint("i", i), user}
+					equal(t, fmt.Sprint(p), r.read(p.Item, p.User).Liked, is[p])
+				}
+			}
+		})
+	}
 }
 
 func TestAFlushedRedisBeginsItsQuotasAnew(t *testing.T) {
@@ -332,16 +430,5 @@ func TestAUsersQuotaIsErasedAndThatOfARetiredShardDropped(t *testing.T) {
 	ok(t, r.log.Retire(t.Context(), 2))
 	for s := range 4 {
 		equal(t, "quota keys", r.rdb.Exists(t.Context(), keysOf(s).quota, keysOf(s).reserved).Val(), 0)
-	}
-}
-
-// Ops that were denied are made all the same where nobody counts.
-func TestADeniedOpIsForgivenWhereNobodyCounts(t *testing.T) {
-	for _, want := range []like.Want{like.Liked, like.Toggle} {
-		s := &slot{op: like.Op{Want: want}}
-		s.deny()
-		(*quota)(nil).forgive([]*slot{s})
-		equal(t, "want", s.op.Want, want)
-		equal(t, "unit", s.unit, unit{})
 	}
 }
