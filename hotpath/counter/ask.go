@@ -2,6 +2,7 @@ package counter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -12,126 +13,175 @@ import (
 	"plusone/hotpath/like"
 )
 
-// ask is one call of quota.lua: ops whose users, all of one shard, want a unit, and
-// what has become of earlier ones.
+// ask is one call of quota.lua, before the calls of like.lua in an exchange.
 type ask struct {
 	invocation
 
 	quota *quota
+	parts []*part
+	size  int // ops and what else the parts carry
+	nth   int // of the calls of its exchange: each has slips of its own
+	sent  time.Time
+}
+
+// part is what a call asks and tells of one shard: ops whose users want a unit, and what
+// has become of earlier ones.
+type part struct {
+	ask   *ask
 	shard int
-	nth   int // of the calls for its shard, in this exchange
 	slots []*slot
 	ends  []*reservation
 	backs []*string // users
 
-	wants, refunds int // as arguments
-	sent           time.Time
+	hold, wants, refunds, ended int // as arguments
 
 	in    *batch // that was last given a place for the slip
 	place int    // among the slips of that batch, from 1
 }
 
-// ask adds an op to the call for its user, and that call's slip to the op's batch.
-func (q *quota) ask(b *batch, s *slot) {
-	a := q.at(ShardOf(s.op.User, q.c.opt.Shards), 1)
-	a.slots = append(a.slots, s)
-	if a.in != b {
-		b.asks = append(b.asks, a)
-		a.in, a.place = b, len(b.asks)
+// want adds an op to the part for its user, and that part's slip to the op's batch.
+func (q *quota) want(b *batch, s *slot) {
+	p := q.at(ShardOf(s.op.User, q.c.opt.Shards))
+	p.slots = append(p.slots, s)
+	if p.in != b {
+		b.slips = append(b.slips, p)
+		p.in, p.place = b, len(b.slips)
 	}
-	s.unit = unit{slip: a.place, nth: len(a.slots)}
+	s.unit = unit{slip: p.place, nth: len(p.slots)}
 }
 
-// at is the call for a shard that has room for so many ops more.
-func (q *quota) at(shard, room int) *ask {
-	a := q.open[shard]
-	if a != nil && len(a.slots)+room <= maxScript {
-		return a
+// at is the part for a shard that one thing more is put into: of the last call, unless
+// that is full.
+func (q *quota) at(shard int) *part {
+	a := q.last()
+	if a == nil || a.size == maxScript {
+		a = q.begin()
 	}
-	if last := len(q.spare) - 1; last >= 0 {
-		a, q.spare = q.spare[last], q.spare[:last]
-	} else {
-		a = &ask{quota: q}
+	a.size++
+	p := q.open[shard]
+	if p == nil || p.ask != a {
+		p = a.begin(shard)
+		q.open[shard] = p
 	}
-	a.shard, a.nth = shard, 0
-	if before := q.open[shard]; before != nil {
-		a.nth = before.nth + 1
+	return p
+}
+
+func (q *quota) last() *ask {
+	if len(q.asks) == 0 {
+		return nil
 	}
-	if a.nth == len(q.slips) {
-		q.slips = append(q.slips, q.lane+strconv.Itoa(a.nth))
+	return q.asks[len(q.asks)-1]
+}
+
+// begin makes the next call of the exchange.
+func (q *quota) begin() *ask {
+	nth := len(q.asks)
+	if nth == len(q.spare) {
+		q.spare = append(q.spare, &ask{quota: q, nth: nth})
+		q.slips = append(q.slips, q.lane+strconv.Itoa(nth))
 	}
-	q.open[shard] = a
-	q.asks = append(q.asks, a)
-	return a
+	q.asks = q.spare[:nth+1]
+	return q.asks[nth]
+}
+
+// begin makes a part.
+func (a *ask) begin(shard int) *part {
+	n := len(a.parts)
+	if n == cap(a.parts) {
+		a.parts = append(a.parts, &part{ask: a})
+	} else if a.parts = a.parts[:n+1]; a.parts[n] == nil {
+		a.parts[n] = &part{ask: a}
+	}
+	a.parts[n].shard = shard
+	return a.parts[n]
 }
 
 // empty makes room for the next exchange.
 func (a *ask) empty() {
-	clear(a.slots)
-	clear(a.ends)
-	clear(a.backs)
-	a.slots, a.ends, a.backs, a.in = a.slots[:0], a.ends[:0], a.backs[:0], nil
+	for _, p := range a.parts {
+		clear(p.slots)
+		clear(p.ends)
+		clear(p.backs)
+		p.slots, p.ends, p.backs, p.in = p.slots[:0], p.ends[:0], p.backs[:0], nil
+	}
+	a.parts, a.size = a.parts[:0], 0
 	a.forget()
 }
 
 // command is the script call.
 func (a *ask) command(ctx context.Context) *redis.StringSliceCmd {
-	q, names := a.quota, &a.quota.c.keys[a.shard]
-	a.sent, a.wants, a.refunds = time.Now(), len(a.slots), len(a.backs)
-	hold := &q.none
-	if a.sent.Sub(q.looked[a.shard]) >= lookPause {
-		q.looked[a.shard], hold = a.sent, &q.hold
+	q := a.quota
+	a.sent = time.Now()
+	args := append(a.invoke(&quotaScript), 2*len(a.parts))
+	for _, p := range a.parts {
+		args = append(args, &q.c.keys[p.shard].quota, &q.c.keys[p.shard].reserved)
 	}
-	args := append(a.invoke(&quotaScript), 2, &names.quota, &names.reserved,
-		&q.units, &q.words, &q.use, hold, &a.wants, &a.refunds, &q.slips[a.nth], &q.number)
-	for _, s := range a.slots {
-		args = append(args, &s.op.User)
-	}
-	for _, user := range a.backs {
-		args = append(args, user)
-	}
-	for _, r := range a.ends {
-		args = append(args, &r.id, &r.start, r.unused, r.unknown)
+	args = append(args, &q.units, &q.words, &q.use, &q.slips[a.nth], &q.number)
+	for _, p := range a.parts {
+		p.hold, p.wants, p.refunds, p.ended = 0, len(p.slots), len(p.backs), len(p.ends)
+		if a.sent.Sub(q.looked[p.shard]) >= lookPause {
+			q.looked[p.shard], p.hold = a.sent, int(holdTime.Milliseconds())
+		}
+		args = append(args, &p.hold, &p.wants, &p.refunds, &p.ended)
+		for _, s := range p.slots {
+			args = append(args, &s.op.User)
+		}
+		for _, user := range p.backs {
+			args = append(args, user)
+		}
+		for _, r := range p.ends {
+			args = append(args, &r.id, &r.start, r.unused, r.unknown)
+		}
 	}
 	return a.spell(ctx, args)
 }
 
+// answers are what a part is answered.
+const answers = 5
+
 // granted reads what a call was answered, before the answers of its ops are read.
 func (q *quota) granted(a *ask) {
 	reply, err := a.cmd.Result()
-	if err != nil {
-		q.tellAgain(a)
-	} else {
-		err = q.grant(a, reply)
+	if err == nil && len(reply) != answers*len(a.parts) {
+		err = fmt.Errorf("redis answered %q", reply)
 	}
-	if err == nil {
-		return
-	}
-	err = fmt.Errorf("%w: reserve a like of the quota: %w", like.ErrUnavailable, err)
-	for _, s := range a.slots {
-		s.unit.err = err
+	for i, p := range a.parts {
+		err := err
+		if err == nil {
+			err = q.grant(p, reply[answers*i:][:answers])
+		}
+		if err != nil {
+			q.refuse(p, fmt.Errorf("%w: reserve a like of the quota: %w", like.ErrUnavailable, err))
+		}
 	}
 }
 
-// tellAgain repeats the ends of reservations, which may be repeated. A unit that was
-// used and is given back is not: it might be given back twice.
-func (q *quota) tellAgain(a *ask) {
+// refuse notes why nobody got a unit, and lets the ends of reservations be told again,
+// which may be repeated. A unit that was used and is given back is not: it might be
+// given back twice.
+func (q *quota) refuse(p *part, err error) {
+	for _, s := range p.slots {
+		s.unit.err = err
+	}
 	q.later()
-	q.ended = append(q.ended, a.ends...)
+	q.ended = append(q.ended, p.ends...)
 }
 
 // grant reads {id, lefts, start, ends, expired} as quota.lua tells it.
-func (q *quota) grant(a *ask, reply []string) error {
-	if len(reply) != 5 || strings.Count(reply[1], " ")+min(1, len(reply[1])) != len(a.slots) {
+func (q *quota) grant(p *part, reply []string) error {
+	if reply[0] == "failed" {
+		return errors.New(reply[1])
+	}
+	if strings.Count(reply[1], " ")+min(1, len(reply[1])) != len(p.slots) {
 		return fmt.Errorf("redis answered %q", reply)
 	}
 	ends, err := strconv.ParseInt(reply[3], 10, 64)
 	if err != nil {
 		return fmt.Errorf("redis answered %q", reply)
 	}
-	r := &reservation{quota: q, shard: a.shard, id: reply[0], start: reply[2], over: a.sent.Add(holdTime)}
-	lefts, window := reply[1], a.sent.Add(time.Duration(ends)*time.Millisecond)
-	for _, s := range a.slots {
+	r := &reservation{quota: q, shard: p.shard, id: reply[0], start: reply[2], over: p.ask.sent.Add(holdTime)}
+	lefts, window := reply[1], p.ask.sent.Add(time.Duration(ends)*time.Millisecond)
+	for _, s := range p.slots {
 		var text string
 		text, lefts, _ = strings.Cut(lefts, " ")
 		left, err := strconv.Atoi(text)
@@ -143,6 +193,6 @@ func (q *quota) grant(a *ask, reply []string) error {
 			r.left++
 		}
 	}
-	q.c.meter.units.asked(r.left, len(a.slots)-r.left, reply[4])
+	q.c.meter.units.asked(r.left, len(p.slots)-r.left, reply[4])
 	return nil
 }

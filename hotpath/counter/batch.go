@@ -22,11 +22,12 @@ type batch struct {
 	groups []group
 	ops    int
 
-	asks  []*ask // that its ops need
-	slips int    // how many these are, as an argument
+	slips []*part // that its ops have letters on
 
 	room []byte // for spelling one argument
-	late int64  // see command
+	// Arguments, see command.
+	late int64
+	many int // slips
 }
 
 // group is the ops on one item, in the order of their arrival.
@@ -62,8 +63,8 @@ func (b *batch) put(at int, s *slot) {
 // empty makes room for the next exchange.
 func (b *batch) empty() {
 	clear(b.groups)
-	clear(b.asks)
-	b.groups, b.asks, b.ops = b.groups[:0], b.asks[:0], 0
+	clear(b.slips)
+	b.groups, b.slips, b.ops = b.groups[:0], b.slips[:0], 0
 	b.forget()
 }
 
@@ -119,20 +120,20 @@ func threeDigits(b []byte, n int) []byte {
 // command is the script call, which must not be applied after before, in ms of
 // Redis' clock, 0 for any time.
 func (b *batch) command(ctx context.Context, opt *Options, before int64) *redis.StringSliceCmd {
-	b.late, b.slips = before, len(b.asks)
-	args := append(b.invoke(&likeScript), 4+b.slips+len(b.groups),
+	b.late, b.many = before, len(b.slips)
+	args := append(b.invoke(&likeScript), 4+b.many+len(b.groups),
 		&b.names.meta, &b.names.counts, &b.names.log, &b.names.partly)
-	for _, a := range b.asks {
-		args = append(args, &a.quota.c.keys[a.shard].quota)
+	for _, p := range b.slips {
+		args = append(args, &p.ask.quota.c.keys[p.shard].quota)
 	}
 	for i := range b.groups {
 		args = append(args, (*likersKey)(&b.groups[i]))
 	}
-	args = append(args, &opt.Shards, &opt.MaxPending, &b.late, (*wants)(b), &b.slips)
-	if b.slips > 0 {
-		args = append(args, &b.asks[0].quota.number, (*places)(b))
-		for _, a := range b.asks {
-			args = append(args, &a.quota.slips[a.nth])
+	args = append(args, &opt.Shards, &opt.MaxPending, &b.late, (*wants)(b), &b.many)
+	if b.many > 0 {
+		args = append(args, &b.slips[0].ask.quota.number, (*places)(b))
+		for _, p := range b.slips {
+			args = append(args, &p.ask.quota.slips[p.ask.nth])
 		}
 	}
 	for i := range b.groups {

@@ -27,8 +27,8 @@
 // The warmer opens shards and loads items from the ledger, the learner looks users
 // up there.
 //
-// With a quota a like makes one exchange more: it reserves a unit of its user's quota
-// first, and the end of what was reserved goes with a later exchange (quota.go).
+// With a quota an exchange begins with quota.lua, which reserves a unit for each like of
+// it, and ends what earlier ones have reserved (quota.go).
 //
 // A lane sends what has gathered while its previous batch was under way, so an
 // idle server answers in one round trip and a busy one fills its batches. Whoever

@@ -108,7 +108,7 @@ func (c *Counter) before(g grant) int64 {
 }
 
 // send runs the calls; those whose script the server does not know run again with its
-// text, which is safe since they did not run. The error is that of one of them: each
+// text, which is safe since they did not run. The error is the first of theirs: each
 // holds its own.
 func (c *Counter) send(ctx context.Context, batches []*batch, asks []*ask, before int64) (err error) {
 	pipe := c.guarded.Pipeline()
@@ -119,15 +119,20 @@ func (c *Counter) send(ctx context.Context, batches []*batch, asks []*ask, befor
 		_ = pipe.Process(ctx, b.command(ctx, &c.opt, before))
 	}
 	_, _ = pipe.Exec(ctx)
-	for _, a := range asks {
-		if err = a.cmd.Err(); unknownScript(err) {
-			err = c.guarded.Process(ctx, a.withText(ctx))
+	note := func(i *invocation) {
+		e := i.cmd.Err()
+		if unknownScript(e) {
+			e = c.guarded.Process(ctx, i.withText(ctx))
+		}
+		if err == nil {
+			err = e
 		}
 	}
+	for _, a := range asks {
+		note(&a.invocation)
+	}
 	for _, b := range batches {
-		if err = b.cmd.Err(); unknownScript(err) {
-			err = c.guarded.Process(ctx, b.withText(ctx))
-		}
+		note(&b.invocation)
 	}
 	return err
 }

@@ -21,7 +21,6 @@ const (
 	// lookPause is the time between looks for expired reservations of a shard, which
 	// are one entry each.
 	lookPause = 100 * time.Millisecond
-	maxEnds   = 32 // of reservations, that one call carries
 )
 
 // quota reserves a unit of its user's quota for each like, in the exchange that carries
@@ -50,31 +49,29 @@ type quota struct {
 	units int
 	words int64 // the window, in ms
 	use   int64 // useTime, in ms
-	hold  int64 // holdTime, in ms
-	none  int64 // 0, for an exchange that looks for none of those
 
 	refunds bool // unlikes give units back
 
 	lane   string   // no other quota has it
-	slips  []string // fields: of the first call of a shard in an exchange, the second, ...
+	slips  []string // fields: of the first call of an exchange, the second, ...
 	number int64    // of the exchange
 
 	looked []time.Time    // by shard: when expired reservations were last looked for
 	ended  []*reservation // not told to Redis yet
 	back   []string       // users who give back a unit that they have used
 	due    time.Time      // when these get an exchange of their own
-	last   bool           // the one when everything ends
+	closes bool           // the one when everything ends
 
-	asks  []*ask // of this exchange
-	open  []*ask // by shard: the last one, nil: none yet
-	spare []*ask
+	asks  []*ask  // of this exchange
+	open  []*part // by shard: the last one, if it is of this exchange
+	spare []*ask  // these, and more
 }
 
 func newQuota(c *Counter) *quota {
 	return &quota{
 		c: c, units: c.opt.Quota.Likes, words: c.opt.Quota.Window.Milliseconds(),
-		use: useTime.Milliseconds(), hold: holdTime.Milliseconds(), refunds: c.opt.Quota.RefundUnlikes,
-		lane: "%" + rand.Text() + ":", open: make([]*ask, c.opt.Shards), looked: make([]time.Time, c.opt.Shards),
+		use: useTime.Milliseconds(), refunds: c.opt.Quota.RefundUnlikes,
+		lane: "%" + rand.Text() + ":", open: make([]*part, c.opt.Shards), looked: make([]time.Time, c.opt.Shards),
 	}
 }
 
@@ -105,7 +102,7 @@ func (q *quota) take(w *queue[*slot]) ([]*slot, bool) {
 	for {
 		slots, turn, open := w.poll(maxFlush, false)
 		if turn {
-			q.last = false
+			q.closes = false
 			return slots, true
 		}
 		if q.isDue(!open) {
@@ -124,10 +121,10 @@ func (q *quota) take(w *queue[*slot]) ([]*slot, bool) {
 func (q *quota) isDue(closing bool) bool {
 	now := time.Now()
 	q.ended = slices.DeleteFunc(q.ended, func(r *reservation) bool { return now.After(r.over) })
-	if len(q.ended)+len(q.back) == 0 || q.last {
+	if len(q.ended)+len(q.back) == 0 || q.closes {
 		return false
 	}
-	q.last = closing
+	q.closes = closing
 	if !closing && now.Before(q.due) {
 		return false
 	}
@@ -153,7 +150,6 @@ func (q *quota) gather(batches []*batch) []*ask {
 	for _, a := range q.asks {
 		a.empty()
 	}
-	q.spare = append(q.spare, q.asks...)
 	q.asks = q.asks[:0]
 	clear(q.open)
 	q.number++
@@ -161,7 +157,7 @@ func (q *quota) gather(batches []*batch) []*ask {
 		for i := range b.groups {
 			for s := b.groups[i].first; s != nil; s = s.after {
 				if s.op.Want != like.NotLiked {
-					q.ask(b, s)
+					q.want(b, s)
 				}
 			}
 		}
@@ -170,22 +166,18 @@ func (q *quota) gather(batches []*batch) []*ask {
 	return q.asks
 }
 
-// gatherEnds puts what is over into the calls, as far as they have room.
+// gatherEnds puts what is over into the calls, as much as one of them has room for.
 func (q *quota) gatherEnds() {
-	later := q.ended[:0]
-	for _, r := range q.ended {
-		if a := q.at(r.shard, 0); len(a.ends) < maxEnds {
-			a.ends = append(a.ends, r)
-		} else {
-			later = append(later, r)
-		}
+	n := min(len(q.ended), maxScript)
+	for _, r := range q.ended[:n] {
+		p := q.at(r.shard)
+		p.ends = append(p.ends, r)
 	}
-	clear(q.ended[len(later):])
-	q.ended = later
-	n := min(len(q.back), maxScript)
+	q.ended = slices.Delete(q.ended, 0, n)
+	n = min(len(q.back), maxScript)
 	for i := range n {
-		a := q.at(ShardOf(q.back[i], q.c.opt.Shards), 0)
-		a.backs = append(a.backs, &q.back[i])
+		p := q.at(ShardOf(q.back[i], q.c.opt.Shards))
+		p.backs = append(p.backs, &q.back[i])
 	}
 	q.back = slices.Clone(q.back[n:])
 }

@@ -23,7 +23,7 @@ func BenchmarkQuotaScript(b *testing.B) {
 					pipe := s.rdb.Pipeline()
 					last, now = now, nil
 					for users := range slices.Chunk(calls, size) {
-						args := []any{100, 3_600_000, 2000, 0, len(users), 0, "%slip", 7}
+						args := []any{100, 3_600_000, 2000, "%slip", 7, 0, len(users), 0, min(max(len(last)-len(now), 0), 1)}
 						for _, p := range users {
 							args = append(args, p.User)
 						}

@@ -81,7 +81,7 @@ func TestTheQuotaScriptKeepsItsTruthTable(t *testing.T) {
 					ok(t, rdb.Do(t.Context(), args...).Err())
 				}
 				wants, refunds := strings.Fields(row.wants), strings.Fields(row.refunds)
-				args := []any{3, long, 2000, 5000, len(wants), len(refunds), "%slip", 7}
+				args := []any{3, long, 2000, "%slip", 7, 5000, len(wants), len(refunds), len(row.ends)}
 				for _, user := range slices.Concat(wants, refunds) {
 					args = append(args, user)
 				}
@@ -90,8 +90,12 @@ func TestTheQuotaScriptKeepsItsTruthTable(t *testing.T) {
 						args = append(args, strings.ReplaceAll(part, "+", " "))
 					}
 				}
-				reply, err := quotaScript.run(t.Context(), rdb, []string{k.quota, k.reserved}, args...).StringSlice()
+				other := keysOf(1) // of a part behind it
+				args = append(args, 0, 1, 0, 0, "u1")
+				reply, err := quotaScript.run(t.Context(), rdb, []string{k.quota, k.reserved, other.quota, other.reserved}, args...).StringSlice()
 				ok(t, err)
+				equal(t, "units left in the other part", reply[6], "2")
+				equal(t, "used there", usedBy(t, rdb, other), "u1:1")
 				equal(t, "units left", reply[1], row.lefts)
 				equal(t, "there is a reservation", reply[0] != "", strings.Trim(row.lefts, "-1 ") != "" || strings.Contains(" "+row.lefts, " 1"))
 				expired := row.expired
@@ -151,7 +155,7 @@ func TestTheQuotaScriptTellsTheEndsOfThings(t *testing.T) {
 		for _, window := range []time.Duration{time.Second, time.Hour} {
 			commands(t, rdb, "FLUSHALL")
 			reply, err := quotaScript.run(t.Context(), rdb, []string{k.quota, k.reserved},
-				1, window.Milliseconds(), 2000, 5000, 1, 0, "%slip", 7, "u1").StringSlice()
+				1, window.Milliseconds(), 2000, "%slip", 7, 5000, 1, 0, 0, "u1").StringSlice()
 			ok(t, err)
 			start, _ := strconv.ParseInt(reply[2], 10, 64)
 			left, _ := strconv.ParseInt(reply[3], 10, 64)
@@ -254,7 +258,7 @@ func TestALikeIsMadeOfASlipThatAllowsIt(t *testing.T) {
 				}
 				// The ops have their letters on two slips, by turns.
 				q := &quota{c: &Counter{keys: []keys{k}}, slips: []string{"%one", "%two"}, number: 7}
-				asks := []*ask{{quota: q}, {quota: q, nth: 1}}
+				slips := []*part{{ask: &ask{quota: q}}, {ask: &ask{quota: q, nth: 1}}}
 				out, letters := newOutbox([]keys{k}), [2]string{}
 				var needing int
 				for op := range strings.FieldsSeq(row.ops) {
@@ -269,7 +273,7 @@ func TestALikeIsMadeOfASlipThatAllowsIt(t *testing.T) {
 					out.add(s)
 				}
 				b := out.batches[0]
-				b.asks = asks[:min(needing, 2)]
+				b.slips = slips[:min(needing, 2)]
 				for i, field := range q.slips {
 					slip := "7 9999999999999"
 					if strings.Contains(letters[i], "-") {

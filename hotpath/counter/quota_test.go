@@ -296,18 +296,52 @@ func TestScriptsThatAServerDoesNotKnowCostNobodyAUnit(t *testing.T) {
 	}
 }
 
+// What is wrong with the quotas of one shard costs nobody else anything.
 func TestALikeWhoseUnitCanNotBeReservedIsNotMade(t *testing.T) {
 	onBoth(t, func(t *testing.T, addr string) {
-		r := newRig(t, addr, withQuota(2))
-		r.do("a", "bob", like.Liked)
-		equal(t, "used", r.used(), "bob:1")
-		commands(t, r.rdb, "DEL "+keysOf(0).quota, "SET "+keysOf(0).quota+" x")
-		equal(t, "the error", errors.Is(r.try("a", "ann", like.Liked).Err, like.ErrUnavailable), true)
-		equal(t, "liked", r.read("a", "ann").Liked, false)
-		equal(t, "an unlike needs none", r.do("a", "bob", like.NotLiked).Changed, true)
-		commands(t, r.rdb, "DEL "+keysOf(0).quota)
-		equal(t, "then", r.do("a", "ann", like.Liked).Changed, true)
+		opt := withQuota(2)
+		opt.Shards = 2
+		r := newRig(t, addr, opt)
+		users := map[int]string{}
+		for i := 0; len(users) < 2; i++ {
+			user := fmt.Sprint("u", i)
+			users[ShardOf(user, 2)] = user
+		}
+		for _, broken := range []string{keysOf(0).quota, keysOf(0).reserved} {
+			r.do("a", "bob", like.Liked)
+			eventually(t, "nothing is reserved", func() bool { return reservedIn(t, r.rdb, keysOf(0))+reservedIn(t, r.rdb, keysOf(1)) == "" })
+			commands(t, r.rdb, "DEL "+broken, "SET "+broken+" x")
+			ops := []like.Op{{Item: "a", User: users[0], Want: like.Liked}, {Item: "a", User: users[1], Want: like.Liked}, {Item: "a", User: "bob", Want: like.NotLiked}}
+			res := make([]like.Result, len(ops))
+			ok(t, r.Apply(t.Context(), ops, res))
+			equal(t, fmt.Sprint("the error ", res[0].Err), errors.Is(res[0].Err, like.ErrUnavailable), true)
+			equal(t, "liked", r.read("a", users[0]).Liked, false)
+			equal(t, fmt.Sprintf("who is of another shard: %+v", res[1]), res[1].Changed && res[1].Liked, true)
+			equal(t, fmt.Sprintf("who needs no unit: %+v", res[2]), res[2].Changed && !res[2].Liked, true)
+			commands(t, r.rdb, "DEL "+broken)
+			equal(t, "then", r.do("a", users[0], like.Liked).Changed, true)
+			for _, user := range users {
+				r.do("a", user, like.NotLiked)
+			}
+			commands(t, r.rdb, "DEL "+keysOf(0).quota+" "+keysOf(1).quota)
+		}
 	})
+}
+
+// A server that takes no writes is taken for one that is not there.
+func TestAServerThatRefusesReservationsIsNotThere(t *testing.T) {
+	r := realRig(t, withQuota(2))
+	r.do("a", "bob", like.Liked)
+	equal(t, "used", r.used(), "bob:1")
+	commands(t, r.rdb, "REPLICAOF 127.0.0.1 1")
+	out := newOutbox(r.keys)
+	var s slot
+	s.op = like.Op{Item: "a", User: "ann", Want: like.Liked}
+	out.add(&s)
+	q := newQuota(r.Counter)
+	err := r.send(t.Context(), out.batches, q.gather(out.batches), 0)
+	equal(t, fmt.Sprint("the error ", err), notThere(err) != nil, true)
+	commands(t, r.rdb, "REPLICAOF NO ONE")
 }
 
 func TestNobodyWhoHasGoneTakesAUnit(t *testing.T) {
@@ -333,6 +367,57 @@ func TestNobodyWhoHasGoneTakesAUnit(t *testing.T) {
 	equal(t, "nothing was applied", errors.Is(err, like.ErrUnavailable), true)
 	equal(t, "not liked", r.read("page", "ann").Liked, false)
 	equal(t, "used", r.used(), "bob:2")
+}
+
+// However much there is to ask and tell: no call carries more than it may, and nothing
+// comes twice.
+func TestCallsOfAQuotaAreBounded(t *testing.T) {
+	q := newQuota(&Counter{opt: Options{Shards: 4}, keys: keysOfAll(4)})
+	out, users := newOutbox(q.c.keys), map[string]int{}
+	for i := range 3 * maxScript {
+		user := fmt.Sprint("u", i)
+		out.add(&slot{op: like.Op{Item: fmt.Sprint("i", i%9), User: user, Want: like.Liked}, shard: i % 9 % 4})
+		q.back = append(q.back, user)
+		q.ended = append(q.ended, &reservation{shard: i % 4, id: user, over: time.Now().Add(time.Hour)})
+	}
+	fields := map[string]bool{}
+	for round := 0; ; round++ {
+		asks := q.gather(out.batches)
+		if round == 10 {
+			t.Fatal("it never ends")
+		}
+		if len(asks) == 0 {
+			equal(t, "rounds", round, 3)
+			break
+		}
+		for _, a := range asks {
+			_ = a.command(t.Context())
+			equal(t, "a field of its own", fields[q.slips[a.nth]] && round == 0, false)
+			fields[q.slips[a.nth]] = true
+			size := 0
+			for _, p := range a.parts {
+				size += len(p.slots) + len(p.ends) + len(p.backs)
+				for _, s := range p.slots {
+					users[s.op.User]++
+					equal(t, "the shard of a user", ShardOf(s.op.User, 4), p.shard)
+				}
+				for _, user := range p.backs {
+					users["back "+*user]++
+				}
+				for _, r := range p.ends {
+					users["end "+r.id]++
+				}
+			}
+			equal(t, fmt.Sprint("size ", size), size <= maxScript && size == a.size, true)
+		}
+		out.empty()
+	}
+	equal(t, "things", len(users), 9*maxScript)
+	for what, n := range users {
+		equal(t, what, n, 1)
+	}
+	err := q.grant(&part{slots: make([]*slot, 3)}, []string{"failed", "in three words", "", "", ""})
+	equal(t, fmt.Sprint("what has failed: ", err), err != nil && err.Error() == "in three words", true)
 }
 
 // One call with more ops than a script call carries, of users who want more than they
