@@ -33,12 +33,13 @@ const (
 //	              ├── nothing changed, or refused ── n+1: cancel
 //	              └── no answer ──── neither: the unit is given back after holdTime
 //
-// The calls go down one connection, so Redis runs them in this order. The slip is good
+// The calls go down one connection, so Redis runs them in this order; like.lua reads the
+// slips of its ops' users, whose shards are others than that of the item. A slip is good
 // for this exchange alone and for useTime, within its window: who finds another one, or
 // none, applies nothing, and its ops reserve again. So a unit is there before its like
 // is, and is not given back while the like may still come.
 //
-// One reservation is for all that one call was granted, and ends when all their ops
+// One reservation is for all that one part of a call was granted, and ends when all its ops
 // have. An op that has to wait for the ledger gives its unit back first. So a unit
 // stands for a like, but for what a lost answer or a crash between the like and the end
 // of its reservation leaves: that like may not count.
