@@ -55,6 +55,33 @@ func TestAnOperatorRetriesWhatIsStuck(t *testing.T) {
 	}
 }
 
+func TestAnOperatorRetriesAtOnceWhatWaitsForALongPause(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t, "a")
+	w.asked[0].set(mood{before: 503})
+	w.want(t, "page", "ann", like.Liked)
+	w.drain(t)
+	w.turn(t, w.engine)
+	by := ledger.By{Who: "ann", Reason: "a is back"}
+	for name, retry := range map[string]func(string) error{
+		"one": func(id string) error { return w.ledger.ActOnSaga(t.Context(), id, ledger.ActRetry, by) },
+		"all": func(string) error {
+			_, err := w.ledger.RetryHanging(t.Context(), by)
+			return err
+		},
+	} {
+		var id string
+		check(t, w.pool.QueryRow(t.Context(), `UPDATE sagas SET next_at = now() + interval '1 hour' RETURNING id`).Scan(&id))
+		before := w.asked[0].called()
+		w.turn(t, w.engine)
+		check(t, retry(id))
+		w.turn(t, w.engine)
+		if n := w.asked[0].called() - before; n != 1 {
+			t.Errorf("%s: %d calls", name, n)
+		}
+	}
+}
+
 func TestAnOperatorCompletesACompensationThatWasMadeByHand(t *testing.T) {
 	t.Parallel()
 	w, s := stuck(t)
@@ -83,11 +110,19 @@ func TestAnOperatorCompletesOrCompensatesWhatNobodyAnswers(t *testing.T) {
 		found, err := w.ledger.Sagas(t.Context(), ledger.SagaFilter{User: user, Limit: 10})
 		check(t, err)
 		check(t, w.ledger.ActOnSaga(t.Context(), found[0].ID, act, ledger.By{Who: "op", Reason: "b is gone for good"}))
+		_, acts, err := w.ledger.Saga(t.Context(), found[0].ID)
+		check(t, err)
+		if len(acts) != 1 || acts[0].Act != act || acts[0].Who != "op" || acts[0].State != ledger.SagaPending {
+			t.Errorf("acts: %+v", acts)
+		}
 	}
 	w.asked[1].set(mood{})
 	w.settle(t, w.engine)
 	if a, b := w.states(t, "page", "ann"), w.states(t, "page", "bob"); a != "+done" || b != "+compensated -done" {
 		t.Errorf("completed: %s, compensated: %s", a, b)
+	}
+	if held := w.asked[1].likers("page"); len(held) != 0 {
+		t.Errorf("asked all the same: %v", held)
 	}
 	if n := w.number(t, `SELECT sum(delta) FROM notifications`); n != 1 {
 		t.Errorf("receivers are told of %d", n)
@@ -121,6 +156,13 @@ func TestWhatIsStuckIsToldOnce(t *testing.T) {
 	check(t, e.Alert(t.Context()))
 	if len(told) != 2 || told[0] != told[1] || !strings.Contains(told[0], s.ID) || strings.Contains(told[0], "ann") {
 		t.Errorf("told: %q", told)
+	}
+	_, err = w.ledger.RetryHanging(t.Context(), ledger.By{Who: "ann", Reason: "a may be back"})
+	check(t, err)
+	w.settle(t, e)
+	check(t, e.Alert(t.Context()))
+	if len(told) != 3 {
+		t.Errorf("what is stuck again was told %d times", len(told)-2)
 	}
 }
 
@@ -162,17 +204,34 @@ func TestAReceiptTellsOfTheSaga(t *testing.T) {
 	}
 }
 
+func TestAReceiptOfWhatIsStuckTellsWhoRejectedItAndThatItIsBeingTakenBack(t *testing.T) {
+	t.Parallel()
+	w, s := stuck(t)
+	got, err := w.ledger.ReceiptState(t.Context(), s.Receipt(), "ann")
+	check(t, err)
+	if got != (like.Progress{State: like.Compensating, By: "b", Reason: "because"}) {
+		t.Errorf("%+v", got)
+	}
+}
+
 func TestSagasThatHaveEndedAreForgottenAndOthersAreNot(t *testing.T) {
 	t.Parallel()
 	w := newWorks(t, "a")
 	w.want(t, "old", "ann", like.Liked)
+	w.want(t, "again", "ann", like.Liked)
 	w.settle(t, w.engine)
 	w.asked[0].set(mood{before: 503})
 	w.want(t, "open", "ann", like.Liked)
+	w.want(t, "again", "ann", like.NotLiked) // it needs to know what was before it
 	w.drain(t)
-	removed, err := w.ledger.PruneSagas(t.Context(), -time.Hour)
+	removed, err := w.ledger.PruneSagas(t.Context(), time.Hour)
 	check(t, err)
-	if n := w.number(t, `SELECT count(*) FROM sagas`); removed != 1 || n != 1 {
+	if removed != 0 {
+		t.Errorf("%d removed before their time", removed)
+	}
+	removed, err = w.ledger.PruneSagas(t.Context(), -time.Hour)
+	check(t, err)
+	if n := w.number(t, `SELECT count(*) FROM sagas`); removed != 1 || n != 3 {
 		t.Errorf("%d removed, %d left", removed, n)
 	}
 }
@@ -201,12 +260,18 @@ func (w *works) compensate(t *testing.T, user string) error {
 func TestALikeThatIsDoneCanBeCompensatedByHand(t *testing.T) {
 	t.Parallel()
 	w := newWorks(t, "a", "b")
-	for _, user := range []string{"ann", "bob", "cy"} {
+	receipt := w.want(t, "page", "ann", like.Liked).Receipt
+	for _, user := range []string{"bob", "cy"} {
 		w.want(t, "page", user, like.Liked)
 	}
 	w.settle(t, w.engine)
 	check(t, w.compensate(t, "ann"))
 	w.settle(t, w.engine)
+	got, err := w.ledger.ReceiptState(t.Context(), receipt, "ann")
+	check(t, err)
+	if got != (like.Progress{State: like.Compensated, By: "operator", Reason: "fraud"}) {
+		t.Errorf("its receipt says %+v", got)
+	}
 	if got := w.states(t, "page", "ann"); got != "+compensated -done" {
 		t.Error(got)
 	}
