@@ -215,3 +215,34 @@ func TestARefusedVoteIsTakenBack(t *testing.T) {
 		r.checkVotes("post", 1, 7)
 	})
 }
+
+func TestAVoteThatHasMovedOnIsNotMended(t *testing.T) {
+	onBoth(t, func(t *testing.T, addr string) {
+		r := newRig(t, addr, Options{})
+		r.do("post", "ann", like.Liked)
+		shard := ShardOf("post", 4)
+		known := func() KnownVote {
+			t.Helper()
+			all, _, err := r.log.KnownVotes(t.Context(), shard, 0)
+			ok(t, err)
+			if len(all) != 1 {
+				t.Fatalf("Redis knows %d votes", len(all))
+			}
+			return all[0]
+		}
+		r.vote("post", "pay", like.CountVote, 5)
+		old := known()
+		gone := r.vote("post", "pay", like.RefundVote, 0)
+		for _, forget := range []bool{false, true} {
+			done, err := r.log.Revote(t.Context(), shard, old, forget)
+			ok(t, err)
+			equal(t, "done", done, false)
+		}
+		equal(t, "what Redis knows", known().State.Version, gone.Version)
+		done, err := r.log.Revote(t.Context(), shard, known(), true)
+		ok(t, err)
+		equal(t, "done", done, true)
+		equal(t, "answers of the ledger are good from", r.rdb.HGet(t.Context(), keysOf(shard).meta, "lapsed").Val(), gone.Version.String())
+		r.checkVotes("post", 1, 0)
+	})
+}

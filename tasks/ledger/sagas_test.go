@@ -87,3 +87,46 @@ func TestAClaimKeepsOthersAwayAndALateRecordChangesNothing(t *testing.T) {
 		t.Errorf("told of %d", n)
 	}
 }
+
+func TestALateRecordOfACompensationChangesNothing(t *testing.T) {
+	s := newStore(t).with("a", "b")
+	s.apply(row("i", "u", true, 1))
+	claim := func(who string) ledger.StepResult {
+		t.Helper()
+		got, err := s.ClaimSagas(t.Context(), who, 10, time.Hour)
+		must(t, err)
+		if len(got) != 1 {
+			t.Fatalf("%d steps wait for %s", len(got), who)
+		}
+		return ledger.StepResult{Saga: got[0], Result: ledger.StepDone}
+	}
+	try := func(r ledger.StepResult) {
+		t.Helper()
+		_, err := s.RecordTries(t.Context(), []ledger.StepResult{r}, time.Hour, time.Hour)
+		must(t, err)
+	}
+	try(claim("a"))
+	rejected := claim("b")
+	rejected.Result = ledger.StepRejected
+	try(rejected)
+	late := claim("a")
+	s.exec(`UPDATE sagas SET claimed_until = now()`) // its claimant has died
+	in := claim("a")
+	record := func(r ledger.StepResult, most int) int {
+		t.Helper()
+		got, err := s.RecordCompensations(t.Context(), []ledger.StepResult{r}, most)
+		must(t, err)
+		return len(got)
+	}
+	failed := late
+	failed.Result = ledger.StepRetry
+	if record(failed, 1)+record(late, 1) > 0 {
+		t.Error("a late record counts")
+	}
+	if record(in, 10) != 1 || record(in, 10) != 0 {
+		t.Error("a record does not count once")
+	}
+	if n := s.number(`SELECT step FROM sagas WHERE state = 'compensating'`); n != 0 {
+		t.Errorf("%d have still to give it back", n)
+	}
+}
