@@ -14,6 +14,7 @@ import (
 	"plusone/hotpath/like"
 	"plusone/tasks"
 	"plusone/tasks/ledger"
+	"plusone/tasks/operator"
 )
 
 // fraud is bad users among good ones: items that are resident wholly, partly and
@@ -176,6 +177,24 @@ func TestAWorkerThatDiesBetweenRedisAndTheRecordLosesNothing(t *testing.T) {
 	}
 }
 
+func TestARevocationIsOneWorkersUntilItsLeaseEnds(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t)
+	_, err := w.ledger.Revoke(t.Context(), []string{"bad"}, nil, by)
+	check(t, err)
+	r, err := w.ledger.ClaimRevocation(t.Context(), "first", time.Minute)
+	check(t, err)
+	if _, err := w.ledger.ClaimRevocation(t.Context(), "second", time.Minute); !errors.Is(err, like.ErrNotFound) {
+		t.Errorf("claimed twice: %v", err)
+	}
+	w.exec(`UPDATE revocations SET claimed_until = now()`)
+	_, err = w.ledger.ClaimRevocation(t.Context(), "second", time.Minute)
+	check(t, err)
+	if err := w.ledger.EndRevocation(t.Context(), r, "first", ""); !errors.Is(err, ledger.ErrNotClaimed) {
+		t.Errorf("ended by who has lost it: %v", err)
+	}
+}
+
 // What a worker that died has left to be recorded must not bring a user back who was
 // erased meanwhile, nor what another one has read before.
 func TestARecordThatIsMadeUpForLeavesErasedUsersOut(t *testing.T) {
@@ -279,6 +298,23 @@ func TestAnUndoStopsARevocationThatRuns(t *testing.T) {
 	r := w.turns(w.operator(1<<20), id)
 	if r.State != ledger.RevocationUndone || r.Returned != r.Taken || !maps.Equal(w.likes(), before) {
 		t.Errorf("undone in the middle: %+v", r)
+	}
+}
+
+func TestARevocationOfAUserWhoGoesOnLikingEndsAndSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorks(t)
+	w.want("a", like.Liked, "bad")
+	id, err := w.ledger.Revoke(t.Context(), []string{"bad"}, nil, by)
+	check(t, err)
+	o := operator.New(w.ledger, w.log, w, func(which ...int) {
+		w.ring(which...)
+		w.want("a", like.Liked, "bad")
+		w.ring(which...)
+	}, operator.Config{Rate: 1 << 20, Keep: time.Hour})
+	r := w.turns(o, id)
+	if r.State != ledger.RevocationDone || !strings.Contains(r.LastError, "go on liking") {
+		t.Errorf("%+v", r)
 	}
 }
 
